@@ -1,0 +1,190 @@
+"""A link inside one process: no sockets, every message handed over by reference.
+
+``memory_link()`` makes both ends. The client's end is a ``Transport``; the other is a
+``MemoryPeer``, which a test scripts by hand or a gateway serves::
+
+    transport, peer = memory_link()
+    client = IpcClient(config, transport_factory=lambda config, options: transport)
+    ...
+    message = peer.receive(timeout=5)
+    peer.send(answer)
+
+Everything is delivered at once and in order, so a test decides what happens when.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from opencode_sync.deadline import Deadline
+from opencode_sync.transport.base import (
+    Transport,
+    TransportClosed,
+    TransportError,
+    TransportProtocolError,
+    TransportTimeout,
+)
+
+__all__ = ["MemoryPeer", "MemoryTransport", "memory_link"]
+
+
+class _Inbox:
+    """One direction of the link: messages, then at most one end."""
+
+    def __init__(self) -> None:
+        # Guards every attribute below; waited on by the one thread that receives.
+        self._changed = threading.Condition()
+        self._items: deque[bytes] = deque()
+        self._end: TransportError | None = None
+
+    def put(self, messages: Sequence[bytes]) -> bool:
+        """Add messages; returns False, adding none, when the direction has ended."""
+        with self._changed:
+            if self._end is not None:
+                return False
+            self._items.extend(messages)
+            self._changed.notify_all()
+            return True
+
+    def finish(self, end: TransportError, *, discard: bool = False) -> None:
+        """End the direction; what was put before is still received unless discarded."""
+        with self._changed:
+            if discard:
+                self._items.clear()
+            if self._end is None:
+                self._end = end
+            self._changed.notify_all()
+
+    @property
+    def ended(self) -> TransportError | None:
+        with self._changed:
+            return self._end
+
+    def get(self, deadline: Deadline) -> bytes:
+        with self._changed:
+            while not self._items:
+                if self._end is not None:
+                    raise self._end
+                if deadline.passed():
+                    raise TransportTimeout("no message came in time")
+                self._changed.wait(deadline.remaining())
+            return self._items.popleft()
+
+
+class MemoryTransport(Transport):
+    """The client's end of a link made by ``memory_link``."""
+
+    def __init__(self, inbox: _Inbox, outbox: _Inbox, *, endpoint: str, refuse: str | None) -> None:
+        self.endpoint = endpoint
+        self.last_received_at = time.monotonic()
+        self.on_output_due = lambda: None
+        self._inbox = inbox
+        self._outbox = outbox
+        self._refuse = refuse
+        # Written by the writer alone; a stalled link keeps what was sent here.
+        self._output: list[bytes] = []
+
+    def connect(self, deadline: Deadline) -> None:
+        if self._refuse is not None:
+            raise TransportError(self._refuse)
+        if (end := self._inbox.ended) is not None:
+            raise end
+        self.last_received_at = time.monotonic()
+
+    def receive(self, deadline: Deadline | None = None) -> bytes:
+        message = self._inbox.get(deadline or Deadline(None))
+        self.last_received_at = time.monotonic()
+        return message
+
+    def send(self, messages: Sequence[bytes]) -> None:
+        self._output.extend(messages)
+
+    def flush(self, deadline: Deadline) -> bool:
+        if self._output:
+            messages, self._output = self._output, []
+            if not self._outbox.put(messages):
+                raise TransportClosed("the link has ended")
+        return True
+
+    @property
+    def output_due(self) -> bool:
+        return bool(self._output)
+
+    def ping(self) -> None:
+        """Nothing to do: a link in memory is alive as long as the process is."""
+        self.last_received_at = time.monotonic()
+
+    def close(self, code: int, reason: str, deadline: Deadline) -> None:
+        self._outbox.finish(
+            TransportClosed("the client closed the link", code=code, reason=reason, clean=True)
+        )
+
+    def abort(self) -> None:
+        self._inbox.finish(TransportClosed("the link was aborted"), discard=True)
+        self._outbox.finish(TransportClosed("the client dropped the link"))
+
+    def dispose(self) -> None:
+        """Nothing to free."""
+
+
+class MemoryPeer:
+    """The backend's end of a link. Any thread may call any method."""
+
+    def __init__(self, inbox: _Inbox, outbox: _Inbox) -> None:
+        self._inbox = inbox
+        self._outbox = outbox
+
+    def receive(self, timeout: float | None = None) -> bytes:
+        """Wait for the client's next message.
+
+        Args:
+            timeout: Seconds; None waits as long as the link lives.
+
+        Raises:
+            TransportClosed: the client closed or dropped the link.
+            TransportTimeout: nothing came in time.
+        """
+        return self._inbox.get(Deadline.after(timeout))
+
+    def send(self, message: bytes) -> bool:
+        """Hand a message to the client; returns False when the link has ended."""
+        return self._outbox.put([message])
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """End the link politely, as a close frame would."""
+        self._outbox.finish(
+            TransportClosed(
+                f"the backend closed the connection (code {code}{': ' + reason if reason else ''})",
+                code=code,
+                reason=reason,
+                clean=True,
+            )
+        )
+        self._inbox.finish(TransportClosed("the backend closed the link"))
+
+    def drop(self) -> None:
+        """End the link without a word, as a killed process would."""
+        self._outbox.finish(TransportClosed("the connection was lost"))
+        self._inbox.finish(TransportClosed("the backend dropped the link"))
+
+    def violate(self, message: str = "the peer broke the framing rules", code: int = 1002) -> None:
+        """End the link as a broken frame would."""
+        self._outbox.finish(TransportProtocolError(message, code=code))
+        self._inbox.finish(TransportClosed("the backend broke the link"))
+
+
+def memory_link(
+    endpoint: str = "memory:", *, refuse: str | None = None
+) -> tuple[MemoryTransport, MemoryPeer]:
+    """Return the two ends of a new link.
+
+    Args:
+        endpoint: What errors call the link.
+        refuse: When given, ``connect`` fails with this text, as an absent backend would.
+    """
+    to_client, to_backend = _Inbox(), _Inbox()
+    transport = MemoryTransport(to_client, to_backend, endpoint=endpoint, refuse=refuse)
+    return transport, MemoryPeer(to_backend, to_client)

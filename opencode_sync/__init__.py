@@ -1,0 +1,82 @@
+"""Drive OpenCode from ordinary blocking Python.
+
+Example::
+
+    from opencode_sync import IpcClient
+
+    with IpcClient() as client:
+        for session in client.list_sessions():
+            print(session.title)
+"""
+
+from __future__ import annotations
+
+from loguru import logger as _logger
+
+from opencode_sync.cancel import CancelToken
+from opencode_sync.client import IpcClient
+from opencode_sync.config import IpcConfig, IpcConfigProvider
+from opencode_sync.errors import (
+    IpcArgumentError,
+    IpcAuthenticationError,
+    IpcCancelledError,
+    IpcConfigError,
+    IpcConnectionError,
+    IpcError,
+    IpcPromptError,
+    IpcProtocolError,
+    IpcServerError,
+    IpcTimeoutError,
+    IpcUnsupportedOperationError,
+    IpcUsageError,
+)
+from opencode_sync.logs import enable_logging
+from opencode_sync.metrics import InMemoryMetrics, Metrics
+from opencode_sync.options import IpcClientOptions
+from opencode_sync.providers import (
+    CommandConfigProvider,
+    DefaultConfigProvider,
+    EnvironmentConfigProvider,
+    FileConfigProvider,
+    HttpConfigProvider,
+    StaticConfigProvider,
+)
+from opencode_sync.reconnect import ReconnectPolicy
+from opencode_sync.state import ConnectionState, StateChange
+
+__all__ = [
+    "CancelToken",
+    "CommandConfigProvider",
+    "ConnectionState",
+    "DefaultConfigProvider",
+    "EnvironmentConfigProvider",
+    "FileConfigProvider",
+    "HttpConfigProvider",
+    "InMemoryMetrics",
+    "IpcArgumentError",
+    "IpcAuthenticationError",
+    "IpcCancelledError",
+    "IpcClient",
+    "IpcClientOptions",
+    "IpcConfig",
+    "IpcConfigError",
+    "IpcConfigProvider",
+    "IpcConnectionError",
+    "IpcError",
+    "IpcPromptError",
+    "IpcProtocolError",
+    "IpcServerError",
+    "IpcTimeoutError",
+    "IpcUnsupportedOperationError",
+    "IpcUsageError",
+    "Metrics",
+    "ReconnectPolicy",
+    "StateChange",
+    "StaticConfigProvider",
+    "__version__",
+    "enable_logging",
+]
+
+__version__ = "0.1.0"
+
+_logger.disable("opencode_sync")

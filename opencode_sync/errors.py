@@ -46,7 +46,7 @@ __all__ = [
 def error_code_name(code: int) -> str:
     """Return the schema's name of an error code, or ``"code 77"`` for one it does not know."""
     try:
-        name = ipc_pb2.IpcErrorCode.Name(code)  # type: ignore[arg-type]
+        name = ipc_pb2.IpcErrorCode.Name(code)
     except ValueError:
         return f"code {code}"
     return name.removeprefix("IPC_ERROR_CODE_")

@@ -10,9 +10,9 @@ any thread    ``abort``, and the read-only attributes
 ============  =========================================================================
 
 Writing never blocks by surprise: ``send`` only puts messages into the transport's own output, and
-``flush`` writes until all is out or its deadline comes, keeping what is left for the next ``flush``.
-So a writer out of patience leaves no half message behind, and the reader may flush with a deadline
-that has passed, which does not wait at all.
+``flush`` writes until all is out or its deadline comes, keeping what is left for the next one. So a
+writer out of patience leaves no half message behind, and the reader may flush with a deadline that
+has passed, which does not wait at all.
 
 Nothing but the errors of this module leaves a transport, each chained to its cause.
 """
@@ -131,7 +131,7 @@ class Transport(ABC):
 
     @abstractmethod
     def ping(self) -> None:
-        """Put a sign-of-life request into the output, where the link has such a thing. Writer only."""
+        """Put a sign-of-life request into the output, if the link has such. Writer only."""
 
     @abstractmethod
     def close(self, code: int, reason: str, deadline: Deadline) -> None:

@@ -1,0 +1,149 @@
+"""What the reader does with each message: find its call, check it, end the call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+from loguru import logger
+
+from opencode_sync.errors import (
+    IpcProtocolError,
+    IpcServerError,
+    IpcUnsupportedOperationError,
+    error_code_name,
+)
+from opencode_sync.metrics import Metrics
+from opencode_sync.pending import Call, PendingRequests
+from opencode_sync.wire import ipc_pb2
+
+__all__ = ["Answers", "StrayCounters"]
+
+_NO_PAYLOAD: Final = "No payload in message"
+
+
+@dataclass
+class StrayCounters:
+    """Messages that belonged to no waiting call. Each was logged and dropped, nothing more.
+
+    Attributes:
+        late: Answers to requests whose callers had given up.
+        duplicate: Second answers to one request.
+        unknown: Answers with an id that was never given out.
+        without_request: Messages with id 0, which belongs to no request.
+        undecodable: Messages that are not protobuf, or not this schema's.
+    """
+
+    late: int = 0
+    duplicate: int = 0
+    unknown: int = 0
+    without_request: int = 0
+    undecodable: int = 0
+
+
+class Answers:
+    """Ends calls with what the backend says. Reader thread only, but for ``remark``."""
+
+    def __init__(
+        self,
+        pending: PendingRequests,
+        *,
+        metrics: Metrics | None,
+        strays: StrayCounters,
+        rescue: Callable[[Call[Any], IpcServerError], bool],
+    ) -> None:
+        """Make the reader's half of a connection.
+
+        Args:
+            pending: Where the calls wait.
+            metrics: Told of every message.
+            strays: Counts what belongs to nobody; written by this reader alone.
+            rescue: Offered every call the backend refused; returns True when it will see to it
+                that the call is asked again.
+        """
+        self._pending = pending
+        self._metrics = metrics
+        self._strays = strays
+        self._rescue = rescue
+        self._last_error = ""
+
+    def remark(self) -> str:
+        """Return the backend's newest error that belonged to no request, for others' messages."""
+        return self._last_error
+
+    def accept(self, data: bytes) -> None:
+        """Deal with one message. Raises nothing: one bad message must not end the connection."""
+        if self._metrics is not None:
+            self._metrics.record_message_received(len(data))
+        try:
+            message = ipc_pb2.IpcServerMessage.FromString(data)
+        except DecodeError:
+            self._strays.undecodable += 1
+            logger.bind(size=len(data)).warning("dropped a message that does not decode")
+            return
+        call = self._pending.take(message.request_id)
+        if call is None:
+            self._drop(message)
+            return
+        try:
+            self._end(call, message)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this caller alone
+            if call.claim():
+                call.fail(error)
+
+    def _end(self, call: Call[Any], message: ipc_pb2.IpcServerMessage) -> None:
+        operation = call.request.operation
+        payload = message.WhichOneof("payload")
+        if payload == operation.answer:
+            result = operation.result(getattr(message, payload))
+            if call.claim():
+                call.succeed(result)
+            return
+        if payload == "error":
+            error: Exception = _server_error(call, message.error)
+            if isinstance(error, IpcServerError) and self._rescue(call, error):
+                return
+        else:
+            got = f"the payload {payload!r}" if payload else "no payload this client knows"
+            error = IpcProtocolError(
+                f"the backend answered {operation.name} with {got} instead of "
+                f"{operation.answer!r}; client and backend may be of different versions",
+                request_id=call.request_id,
+                operation=operation.name,
+            )
+        if call.claim():
+            call.fail(error)
+
+    def _drop(self, message: ipc_pb2.IpcServerMessage) -> None:
+        request_id = message.request_id
+        if request_id == 0:
+            self._strays.without_request += 1
+            kind = "without a request"
+            if message.HasField("error"):
+                self._last_error = f"; the backend also reported {_describe(message.error)}"
+        else:
+            kind = self._pending.classify_stray(request_id)
+            setattr(self._strays, kind, getattr(self._strays, kind) + 1)
+        logger.bind(request_id=request_id, payload=message.WhichOneof("payload")).warning(
+            "dropped an answer: {}", kind
+        )
+
+
+def _describe(error: ipc_pb2.IpcErrorResponse) -> str:
+    return f"{error_code_name(error.code)}: {error.message}"
+
+
+def _server_error(call: Call[Any], error: ipc_pb2.IpcErrorResponse) -> IpcServerError:
+    unsupported = error.code == ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED or (
+        error.code == ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE and error.message == _NO_PAYLOAD
+    )
+    cls = IpcUnsupportedOperationError if unsupported else IpcServerError
+    return cls(
+        f"{call.operation} failed: {error.message or 'the backend gave no reason'} "
+        f"({error_code_name(error.code)})",
+        request_id=call.request_id,
+        code=error.code,
+        operation=call.operation,
+    )

@@ -1,0 +1,430 @@
+"""``IpcClient``: the lifecycle, and the operations as blocking calls."""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from loguru import logger
+
+from opencode_sync import operations
+from opencode_sync.answers import StrayCounters
+from opencode_sync.binding import ServerBinder, ServerBinding
+from opencode_sync.cancel import CancelToken
+from opencode_sync.config import IpcConfig, IpcConfigProvider, resolve_provider
+from opencode_sync.connection import Connection
+from opencode_sync.deadline import NOW, Deadline
+from opencode_sync.deadlines import DeadlineSweep
+from opencode_sync.errors import IpcArgumentError, IpcError, IpcUsageError
+from opencode_sync.futures import IpcFutures
+from opencode_sync.keeper import Keeper
+from opencode_sync.metrics import GuardedMetrics, Metrics
+from opencode_sync.notifier import Notifier
+from opencode_sync.operations import Request
+from opencode_sync.options import IpcClientOptions
+from opencode_sync.pending import Call
+from opencode_sync.reconnect import ReconnectPolicy
+from opencode_sync.state import ConnectionState, StateListener, StateMachine
+from opencode_sync.supervisor import Supervisor
+from opencode_sync.transport.base import Transport, TransportFactory
+from opencode_sync.wire.ipc_pb2 import IpcServerInfo
+from opencode_sync.wire.oc_session_pb2 import OcSessionInfo
+
+__all__ = ["IpcClient"]
+
+R = TypeVar("R")
+
+_AT_EXIT: Final = 0.5
+"""Seconds the interpreter's exit gives a client that was left open."""
+
+
+class IpcClient:
+    """A blocking client of an OpenCode IPC backend, shared by as many threads as you like.
+
+    Example::
+
+        with IpcClient() as client:
+            for session in client.list_sessions():
+                print(session.title)
+
+    Every operation takes ``timeout`` (seconds for the whole call; None means the option's default)
+    and ``cancel`` (a ``CancelToken``), and returns or raises in that time. What each may raise:
+
+    - ``IpcArgumentError``: an argument is wrong; nothing was sent.
+    - ``IpcUsageError``: called from a callback of this client's, or in a forked child, or too many
+      requests are in flight.
+    - ``IpcConnectionError``: there is no connection, or it was lost; ``request_sent`` tells whether
+      the backend may have acted.
+    - ``IpcTimeoutError``, ``IpcCancelledError``: the time ran out; the token was cancelled.
+    - ``IpcServerError``: the backend answered with an error.
+    - ``IpcProtocolError``: the answer was not one to this request.
+
+    Any thread may call any method, ``close`` included; listeners and done-callbacks may call all
+    but those that block.
+    """
+
+    def __init__(
+        self,
+        config: IpcConfig | IpcConfigProvider | None = None,
+        *,
+        options: IpcClientOptions | None = None,
+        metrics: Metrics | None = None,
+        reconnect: ReconnectPolicy | None = ReconnectPolicy(),  # noqa: B008 - it is immutable
+        transport_factory: TransportFactory | None = None,
+    ) -> None:
+        """Make a client. Does no I/O.
+
+        Args:
+            config: Where to connect: the values themselves, or a provider that is asked at each
+                attempt. None looks in the environment (``OPENCODE_IPC_PORT``,
+                ``OPENCODE_IPC_TOKEN``), then for a running gateway.
+            options: Time-outs and limits.
+            metrics: Told what the client does; see ``Metrics``.
+            reconnect: How a lost connection is restored; None for not at all.
+            transport_factory: Makes the link; None for a WebSocket.
+
+        Raises:
+            IpcConfigError: an argument is of the wrong type.
+        """
+        self._provider = resolve_provider(config)
+        self._options = options or IpcClientOptions()
+        self._metrics = None if metrics is None else GuardedMetrics(metrics)
+        self._transport_factory = transport_factory or _websocket
+        self._notifier = Notifier("opencode-sync-notifier")
+        self._keeper = Keeper("opencode-sync-keeper")
+        self._sweep = DeadlineSweep(self._keeper)
+        self._machine = StateMachine(self._notifier, self._metrics)
+        self._strays = StrayCounters()
+        self._binding = ServerBinding()
+        self._supervisor = Supervisor(
+            make_connection=self._make_connection,
+            machine=self._machine,
+            keeper=self._keeper,
+            sweep=self._sweep,
+            policy=reconnect,
+        )
+        self._binder = ServerBinder(
+            self._binding,
+            keeper=self._keeper,
+            submit=self._supervisor.resubmit,
+            make_call=self._make_inner_call,
+        )
+        self._process: int | None = None  # that has connected; a fork of it must not
+
+    # --- Lifecycle ---
+
+    def connect(self) -> None:
+        """Connect and authenticate, unless connected already.
+
+        Threads that call at the same time share one attempt. Takes at most the options'
+        ``connection_timeout`` and ``authentication_timeout`` together.
+
+        Raises:
+            IpcConfigError: there is no usable configuration.
+            IpcConnectionError: the backend is not there, or is no WebSocket server.
+            IpcAuthenticationError: it refused the token.
+            IpcTimeoutError: it did not answer in time.
+            IpcProtocolError: it answered something else.
+            IpcUsageError: called from a callback of this client's, or in a forked child.
+        """
+        self._check_caller("connect")
+        self._process = os.getpid()
+        _open_clients.add(self)
+        try:
+            self._supervisor.open(
+                self._options.connection_timeout + self._options.authentication_timeout
+            )
+        except BaseException:
+            self._notifier.stop(NOW)  # nobody has to close a client that could not connect
+            raise
+
+    def close(self) -> None:
+        """Disconnect, and fail what is in flight. Idempotent; any thread, also from a listener.
+
+        Takes at most the option ``shutdown_timeout`` (and a listener that runs longer than that
+        is left to end by itself). The client may be connected again afterwards.
+        """
+        self._close(self._options.shutdown_timeout)
+
+    def _close(self, timeout: float) -> None:
+        if self._is_forked():
+            self._supervisor.disown()
+            return
+        deadline = Deadline.after(timeout)
+        self._supervisor.close(deadline)
+        if not self._notifier.stop(deadline) and not self._notifier.is_current_thread():
+            logger.warning("a callback is still running while its client closes")
+        _open_clients.discard(self)
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def state(self) -> ConnectionState:
+        """The connection's state now."""
+        return self._machine.state
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether calls would go out at once."""
+        return self._machine.state is ConnectionState.CONNECTED
+
+    def wait_for_state(self, state: ConnectionState, timeout: float | None = None) -> bool:
+        """Wait until the connection is in ``state``, or has meanwhile been.
+
+        Args:
+            state: What to wait for.
+            timeout: Seconds; None waits for ever.
+
+        Returns:
+            False when the time ran out first.
+
+        Raises:
+            IpcUsageError: called from a callback of this client's.
+        """
+        self._check_caller("wait_for_state")
+        return self._machine.wait_for(state, Deadline.after(timeout))
+
+    def on_state_change(self, listener: StateListener) -> Callable[[], None]:
+        """Have ``listener(change)`` called with each ``StateChange`` from now on, in order.
+
+        It runs on the client's notifier thread: it may take its time, and hand over to a GUI's
+        thread, but not call this client's blocking operations.
+
+        Returns:
+            A function that ends it.
+        """
+        return self._machine.subscribe(listener)
+
+    @property
+    def options(self) -> IpcClientOptions:
+        """The options this client was made with."""
+        return self._options
+
+    @property
+    def strays(self) -> StrayCounters:
+        """How many messages belonged to no waiting call; a copy."""
+        return copy.copy(self._strays)
+
+    @property
+    def futures(self) -> IpcFutures:
+        """The same operations, each returning a ``concurrent.futures.Future`` at once."""
+        return IpcFutures(self._begin)
+
+    def __repr__(self) -> str:
+        return f"<IpcClient {self._machine.state.value}>"
+
+    # --- Operations ---
+
+    def health_check(
+        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+    ) -> bool:
+        """Return whether the backend answers and its OpenCode server is healthy.
+
+        Raises nothing for a backend that is unreachable, slow or unhealthy: that is False. Wrong
+        use of the client still raises.
+        """
+        try:
+            return self.check_server_health(timeout=timeout, cancel=cancel)
+        except IpcUsageError:
+            raise
+        except IpcError as error:
+            logger.info("the health check failed: {}", error)
+            return False
+
+    def check_server_health(
+        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+    ) -> bool:
+        """Ask the backend for the health of its OpenCode server; raises what goes wrong."""
+        return self._run(operations.check_health(), timeout, cancel)
+
+    def discover_server(
+        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+    ) -> IpcServerInfo | None:
+        """Look for a running OpenCode server and use it; None when there is none."""
+        return self._run(operations.discover_server(), timeout, cancel)
+
+    def spawn_server(
+        self,
+        port: int | None = None,
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> IpcServerInfo:
+        """Start an OpenCode server and use it.
+
+        Args:
+            port: Where it shall listen; None for any free port.
+            timeout: Seconds for the whole call; None for the option's default.
+            cancel: Ends the wait.
+        """
+        return self._run(operations.spawn_server(port), timeout, cancel)
+
+    def stop_server(
+        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+    ) -> bool:
+        """Stop the OpenCode server in use; returns whether it stopped."""
+        return self._run(operations.stop_server(), timeout, cancel)
+
+    def list_sessions(
+        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+    ) -> Sequence[OcSessionInfo]:
+        """Return all sessions, the one updated last first."""
+        return self._run(operations.list_sessions(), timeout, cancel)
+
+    def create_session(
+        self,
+        title: str | None = None,
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> OcSessionInfo:
+        """Create a session and return it.
+
+        Args:
+            title: Its title; None lets OpenCode choose one.
+            timeout: Seconds for the whole call; None for the option's default.
+            cancel: Ends the wait; the session may be created all the same.
+        """
+        return self._run(operations.create_session(title), timeout, cancel)
+
+    def delete_session(
+        self,
+        session_id: str,
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> bool:
+        """Delete a session; returns False when there is none with this id.
+
+        Args:
+            session_id: The id, as ``list_sessions`` gives it.
+            timeout: Seconds for the whole call; None for the option's default.
+            cancel: Ends the wait; the session may be deleted all the same.
+        """
+        return self._run(operations.delete_session(session_id), timeout, cancel)
+
+    # --- How a call is made ---
+
+    def _run(self, request: Request[R], timeout: float | None, cancel: CancelToken | None) -> R:
+        """Make a blocking call."""
+        self._check_caller(request.operation.name)
+        call = self._make_call(request, self._timeout(timeout))
+        if cancel is not None and cancel.cancelled:
+            call.cancel_by_token()
+        else:
+            self._supervisor.submit(call, call.deadline)
+        return call.wait(cancel)
+
+    def _begin(
+        self, request: Request[R], timeout: float | None, cancel: CancelToken | None
+    ) -> Call[R]:
+        """Make a call for somebody who does not wait; never blocks."""
+        self._check_process()
+        call = self._make_call(request, self._timeout(timeout))
+        if cancel is not None:
+            if not cancel.attach(call, call.cancel_by_token):
+                call.cancel_by_token()
+                return call
+            call.when_done(lambda _: cancel.detach(call))
+        self._sweep.watch(call)
+        self._supervisor.submit(call, NOW)
+        return call
+
+    def _make_call(self, request: Request[R], timeout: float) -> Call[R]:
+        call = Call(
+            request,
+            timeout=timeout,
+            deadline=Deadline.after(timeout),
+            notifier=self._notifier,
+            metrics=self._metrics,
+        )
+        self._binding.watch(call)
+        return call
+
+    def _make_inner_call(self, request: Request[Any]) -> Call[Any]:
+        call = self._make_call(request, self._options.default_request_timeout)
+        self._sweep.watch(call)
+        return call
+
+    def _make_connection(self) -> Connection:
+        return Connection(
+            provider=self._provider,
+            options=self._options,
+            transport_factory=self._transport_factory,
+            events=self._supervisor,
+            keeper=self._keeper,
+            metrics=self._metrics,
+            strays=self._strays,
+            rescue=self._binder.rescue,
+        )
+
+    def _timeout(self, timeout: float | None) -> float:
+        if timeout is None:
+            return self._options.default_request_timeout
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+            raise IpcArgumentError(
+                f"timeout is of type {type(timeout).__name__}; give seconds as a number, or None "
+                "for the default",
+                field="timeout",
+            )
+        if not 0 < timeout <= _LONGEST:
+            raise IpcArgumentError(
+                f"timeout is {timeout!r}; give a number of seconds above 0 and at most "
+                f"{_LONGEST:.0f}, or None for the default",
+                field="timeout",
+            )
+        return timeout
+
+    # --- Who may call ---
+
+    def _check_caller(self, what: str) -> None:
+        self._check_process()
+        if self._notifier.is_current_thread() or self._supervisor.is_connection_thread():
+            raise IpcUsageError(
+                f"{what} blocks and was called from a callback of this client's, which would stop "
+                "all its callbacks; use client.futures there, or hand over to another thread"
+            )
+
+    def _check_process(self) -> None:
+        if self._is_forked():
+            raise IpcUsageError(
+                "this client was connected before a fork and belongs to the parent process; make a "
+                "client of its own in the child"
+            )
+
+    def _is_forked(self) -> bool:
+        return self._process is not None and self._process != os.getpid()
+
+
+_LONGEST: Final = 30 * 24 * 3600.0
+
+_open_clients: weakref.WeakSet[IpcClient] = weakref.WeakSet()
+
+
+def _websocket(config: IpcConfig, options: IpcClientOptions) -> Transport:
+    # Imported here so that importing the package does not import websocket-client.
+    from opencode_sync.transport.websocket import WebSocketTransport
+
+    return WebSocketTransport(config, options)
+
+
+@atexit.register
+def _close_all() -> None:
+    """Say goodbye for clients that were left open, so that nothing runs on while Python ends."""
+    for client in list(_open_clients):
+        client._close(_AT_EXIT)

@@ -1,0 +1,296 @@
+"""One authenticated connection, from looking up the backend to its end; never used again."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from typing import Any, Final, NoReturn, Protocol
+
+from loguru import logger
+
+from opencode_sync.answers import Answers, StrayCounters
+from opencode_sync.config import IpcConfig, IpcConfigProvider
+from opencode_sync.deadline import NOW, Deadline
+from opencode_sync.errors import (
+    IpcConfigError,
+    IpcConnectionError,
+    IpcError,
+    IpcProtocolError,
+    IpcServerError,
+    IpcTimeoutError,
+)
+from opencode_sync.handshake import authenticate
+from opencode_sync.keeper import Keeper
+from opencode_sync.liveness import Liveness
+from opencode_sync.metrics import Metrics
+from opencode_sync.options import IpcClientOptions
+from opencode_sync.pending import Call, PendingRequests
+from opencode_sync.sender import Sender
+from opencode_sync.transport.base import (
+    Transport,
+    TransportClosed,
+    TransportError,
+    TransportFactory,
+    TransportProtocolError,
+    TransportTimeout,
+)
+
+__all__ = ["Connection", "ConnectionEvents"]
+
+_RETRY_STUCK: Final = 0.05
+"""Seconds until another try when the peer does not take what is left and nobody waits to write."""
+
+_FAREWELL: Final = 1.0
+"""Seconds at most that a close waits for the peer to say goodbye as well."""
+
+_numbers = itertools.count(1)
+
+
+class ConnectionEvents(Protocol):
+    """Whom a connection tells what becomes of it; called on its own thread, in this order."""
+
+    def authenticating(self, connection: Connection) -> None:
+        """The link is open."""
+
+    def opened(self, connection: Connection) -> None:
+        """The backend accepted the token: calls may be submitted."""
+
+    def ended(self, connection: Connection, cause: Exception, calls: list[Call[Any]]) -> None:
+        """It is over. The calls were waiting on it; to end them is up to the listener now."""
+
+
+class Connection:
+    """One attempt to connect and, if it succeeds, the connection until its end.
+
+    All of it, from asking the provider to freeing the link, happens on one thread of its own; the
+    other methods may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        provider: IpcConfigProvider,
+        options: IpcClientOptions,
+        transport_factory: TransportFactory,
+        events: ConnectionEvents,
+        keeper: Keeper,
+        metrics: Metrics | None,
+        strays: StrayCounters,
+        rescue: Callable[[Call[Any], IpcServerError], bool],
+    ) -> None:
+        self._provider = provider
+        self._options = options
+        self._transport_factory = transport_factory
+        self._events = events
+        self._keeper = keeper
+        self._metrics = metrics
+        self._pending = PendingRequests(options.max_pending_requests, self._remark)
+        self._answers = Answers(self._pending, metrics=metrics, strays=strays, rescue=rescue)
+        # Set once by the connection's thread, in this order, before anybody else gets to see them.
+        self._transport: Transport | None = None
+        self._sender: Sender | None = None
+        self._liveness: Liveness | None = None
+        self._authenticated = False
+        self._lock = threading.Lock()  # guards _cause
+        self._cause: Exception | None = None
+        self._thread = threading.Thread(
+            target=self._run, name=f"opencode-sync-reader-{next(_numbers)}", daemon=True
+        )
+
+    # --- Any thread ---
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    def is_current_thread(self) -> bool:
+        """Return whether the caller runs on this connection's own thread."""
+        return self._thread is threading.current_thread()
+
+    def submit(self, call: Call[Any], patience: Deadline) -> bool:
+        """Send a call; its answer will end it. Only after ``opened``.
+
+        Returns:
+            False when the connection has ended: the call is as it was before.
+
+        Raises:
+            IpcUsageError: too many requests are in flight.
+        """
+        if not self._pending.register(call):
+            return False
+        if call.claimed:  # ended while it was not in any table, so nobody has released it
+            self._pending.release(call)
+            return True
+        assert self._sender is not None  # it was opened
+        self._sender.submit(call, call.request.encode(call.request_id), patience)
+        return True
+
+    def doom(self, cause: Exception) -> None:
+        """End the connection now, for this reason unless there was one before. Never blocks."""
+        self._set_cause(cause)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self, cause: Exception, deadline: Deadline) -> list[Call[Any]]:
+        """Take no more calls and begin to end, politely if the peer lets us.
+
+        Returns:
+            The calls that were waiting; it is the caller's turn to end them. Then call ``join``.
+        """
+        self._set_cause(cause)
+        return self._pending.close()
+
+    def join(self, deadline: Deadline) -> bool:
+        """Say goodbye, then end the connection and wait for its thread.
+
+        Returns:
+            False when the deadline came first, or when this is that thread.
+        """
+        if self.is_current_thread():
+            return False
+        if self._sender is not None and self._authenticated:
+            patience = Deadline.after(_FAREWELL).earlier(deadline)
+            self._sender.say_goodbye(1000, "", patience)
+            self._thread.join(patience.remaining())
+        self.doom(IpcConnectionError("the connection was closed"))
+        self._thread.join(deadline.remaining())
+        return not self._thread.is_alive()
+
+    def disown(self) -> None:
+        """Free the descriptor in a forked child, where the link belongs to the parent."""
+        if self._transport is not None:
+            self._transport.dispose()
+
+    # --- The connection's thread ---
+
+    def _run(self) -> None:
+        cause: Exception
+        try:
+            self._open()
+            self._events.opened(self)
+            self._read()
+        except (TransportError, IpcError) as error:
+            cause = error
+        except BaseException as error:  # noqa: BLE001 - a bug here must not leave callers waiting
+            logger.opt(exception=True).error("the connection's thread failed; this is a bug")
+            cause = IpcConnectionError(f"the connection's thread failed: {error!r}")
+            cause.__cause__ = error
+        self._clean_up(cause)
+        self._events.ended(self, self._explain(cause), self._pending.close())
+
+    def _open(self) -> None:
+        options = self._options
+        deadline = Deadline.after(options.connection_timeout)
+        config = self._find_backend()
+        transport = self._transport_factory(config, options)
+        sender = Sender(
+            transport, metrics=self._metrics, on_broken=self.doom, on_stuck=self._plan_drain
+        )
+        transport.on_output_due = lambda: sender.drain(NOW)
+        self._sender, self._transport = sender, transport
+        if self._cause is not None:  # doomed before there was a link to abort
+            raise TransportClosed("the connection attempt was given up")
+        try:
+            transport.connect(deadline)
+        except TransportTimeout as error:
+            raise IpcTimeoutError(
+                f"{error} (after {options.connection_timeout:g} s, option connection_timeout)",
+                timeout=options.connection_timeout,
+                operation="connect",
+            ) from error
+        self._events.authenticating(self)
+        authenticate(transport, config, options.authentication_timeout)
+        self._authenticated = True
+        if options.ping_interval is not None:
+            self._liveness = Liveness(
+                keeper=self._keeper,
+                transport=transport,
+                sender=sender,
+                interval=options.ping_interval,
+                timeout=options.ping_timeout,
+                on_dead=self.doom,
+            )
+            self._liveness.start()
+
+    def _find_backend(self) -> IpcConfig:
+        try:
+            config = self._provider.get_config()
+        except IpcError:
+            raise
+        except Exception as error:
+            raise IpcConfigError(
+                f"the config provider {type(self._provider).__name__} raised "
+                f"{type(error).__name__}; it should return an IpcConfig or raise IpcConfigError"
+            ) from error
+        if not isinstance(config, IpcConfig):
+            raise IpcConfigError(
+                f"the config provider {type(self._provider).__name__} returned a "
+                f"{type(config).__name__}; it should return an IpcConfig"
+            )
+        return config
+
+    def _read(self) -> NoReturn:
+        assert self._transport is not None  # opened
+        receive, accept = self._transport.receive, self._answers.accept
+        while True:
+            accept(receive())
+
+    def _clean_up(self, error: Exception) -> None:
+        if self._liveness is not None:
+            self._liveness.stop()
+        if self._sender is None or self._transport is None:
+            return
+        if isinstance(error, TransportProtocolError):
+            self._sender.say_goodbye(error.code, "", NOW)
+        elif isinstance(error, TransportClosed) and error.clean:
+            self._sender.say_goodbye(1000 if error.code is None else error.code, "", NOW)
+        self._transport.abort()
+        if self._sender.retire(Deadline.after(_FAREWELL)):
+            self._transport.dispose()
+
+    def _explain(self, error: Exception) -> Exception:
+        """Return what to tell callers: the first reason given, or what the reader ran into."""
+        with self._lock:
+            known = self._cause
+        if known is None or (isinstance(error, TransportClosed) and error.clean):
+            known = error  # a peer's goodbye says more than the write that failed because of it
+        return _as_ipc_error(known, self._endpoint(), self._answers.remark())
+
+    def _endpoint(self) -> str | None:
+        return None if self._transport is None else self._transport.endpoint
+
+    # --- Inner steps ---
+
+    def _set_cause(self, cause: Exception) -> None:
+        with self._lock:
+            if self._cause is None:
+                self._cause = cause
+
+    def _plan_drain(self) -> None:
+        """Have the keeper go on writing: the one who wrote had to leave before all was out."""
+        if self._sender is not None:
+            self._keeper.call_later(_RETRY_STUCK, self._drain)
+
+    def _drain(self) -> None:
+        if self._sender is not None and self._cause is None:
+            self._sender.drain(NOW)
+
+    def _remark(self) -> str:
+        return self._answers.remark()
+
+
+def _as_ipc_error(error: Exception, endpoint: str | None, remark: str) -> Exception:
+    if not isinstance(error, TransportError):
+        return error
+    translated: IpcError
+    if isinstance(error, TransportProtocolError):
+        translated = IpcProtocolError(f"the protocol was broken: {error}{remark}")
+    elif isinstance(error, TransportClosed):
+        translated = IpcConnectionError(
+            f"{error}{remark}", endpoint=endpoint, close_code=error.code, close_reason=error.reason
+        )
+    else:
+        translated = IpcConnectionError(f"{error}{remark}", endpoint=endpoint)
+    translated.__cause__ = error
+    return translated

@@ -1,0 +1,106 @@
+"""Proving who we are: the first message of a connection, and what may come back."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from opencode_sync.config import IpcConfig
+from opencode_sync.deadline import Deadline
+from opencode_sync.errors import (
+    IpcAuthenticationError,
+    IpcProtocolError,
+    IpcTimeoutError,
+    error_code_name,
+)
+from opencode_sync.transport.base import Transport, TransportClosed, TransportTimeout
+from opencode_sync.wire import ipc_pb2
+
+__all__ = ["HANDSHAKE_ID", "authenticate"]
+
+HANDSHAKE_ID: Final = 1
+_OPERATION: Final = "authenticate"
+_REMEDY: Final = "check that the token is the one this backend was started with"
+
+
+def authenticate(transport: Transport, config: IpcConfig, timeout: float) -> None:
+    """Shake hands on a link that was just opened. Its reader calls, before anybody else writes.
+
+    Args:
+        transport: The open link.
+        config: Holds the token.
+        timeout: Seconds for the whole handshake.
+
+    Raises:
+        IpcAuthenticationError: the backend refused, or closed instead of answering.
+        IpcTimeoutError: it did not answer in time.
+        IpcProtocolError: it answered something that is no answer to a handshake.
+        TransportProtocolError: it broke the framing rules.
+    """
+    deadline = Deadline.after(timeout)
+    hello = ipc_pb2.IpcClientMessage(
+        request_id=HANDSHAKE_ID,
+        auth_handshake=ipc_pb2.IpcAuthHandshake(token=config.auth_token),
+    )
+    try:
+        transport.send([hello.SerializeToString()])
+        if not transport.flush(deadline):
+            raise TransportTimeout("the handshake could not be written in time")
+        answer = transport.receive(deadline)
+    except TransportTimeout as error:
+        raise IpcTimeoutError(
+            f"{transport.endpoint} accepted the connection but did not answer the handshake within "
+            f"{timeout:g} s; check that an IPC backend listens there, or raise the option "
+            "authentication_timeout",
+            request_id=HANDSHAKE_ID,
+            timeout=timeout,
+            operation=_OPERATION,
+            request_sent=True,
+        ) from error
+    except TransportClosed as error:
+        said = f" with code {error.code}" if error.code is not None else " without a word"
+        reason = f" ({_without(config.auth_token, error.reason)})" if error.reason else ""
+        raise IpcAuthenticationError(
+            f"{transport.endpoint} closed the connection{said}{reason} instead of answering the "
+            f"handshake; {_REMEDY}",
+            endpoint=transport.endpoint,
+        ) from error
+    _check(answer, transport.endpoint, config.auth_token)
+
+
+def _check(answer: bytes, endpoint: str, token: str) -> None:
+    try:
+        message = ipc_pb2.IpcServerMessage.FromString(answer)
+    except DecodeError as error:
+        raise IpcProtocolError(
+            f"{endpoint} answered the handshake with {len(answer)} bytes that are no protobuf "
+            "message; is another program using this port?",
+            request_id=HANDSHAKE_ID,
+            operation=_OPERATION,
+        ) from error
+    payload = message.WhichOneof("payload")
+    if payload == "error":
+        code = error_code_name(message.error.code)
+        raise IpcAuthenticationError(
+            f"{endpoint} refused the handshake: {_without(token, message.error.message)} ({code})",
+            endpoint=endpoint,
+        )
+    if payload != "auth_handshake_response" or message.request_id != HANDSHAKE_ID:
+        raise IpcProtocolError(
+            f"{endpoint} answered the handshake with {payload or 'no payload'!r} under request id "
+            f"{message.request_id}; is it an IPC backend of another version?",
+            request_id=HANDSHAKE_ID,
+            operation=_OPERATION,
+        )
+    response = message.auth_handshake_response
+    if not response.success:
+        reason = _without(token, response.error) or "no reason given"
+        raise IpcAuthenticationError(
+            f"{endpoint} refused the token: {reason}; {_REMEDY}", endpoint=endpoint
+        )
+
+
+def _without(token: str, text: str) -> str:
+    """Return the peer's text; a peer that quotes the token does not get it into our errors."""
+    return text.replace(token, "[token]")

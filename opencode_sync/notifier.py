@@ -1,0 +1,82 @@
+"""The thread on which users' callbacks run, in order, and nothing else does."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from loguru import logger
+
+from opencode_sync.deadline import Deadline
+
+__all__ = ["Notifier"]
+
+_LINGER: Final = 1.0
+"""Seconds the thread waits for more before it ends: callbacks come in bursts."""
+
+
+class Notifier:
+    """Runs callbacks one after another on a thread of its own.
+
+    The thread starts when there is something to run and ends soon after there is not, so a client
+    that is not used, or was never closed, keeps none. Any thread may call any method.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        # Guards every attribute below; waited on by the notifier's thread.
+        self._changed = threading.Condition()
+        self._jobs: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._thread: threading.Thread | None = None
+        self._ending = False
+
+    def post(self, callback: Callable[..., object], *args: Any) -> None:
+        """Have ``callback(*args)`` run soon, after all that was posted before. Never blocks."""
+        with self._changed:
+            self._jobs.append((callback, args))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+            else:
+                self._changed.notify()
+
+    def is_current_thread(self) -> bool:
+        """Return whether the caller is a callback run by this notifier."""
+        return self._thread is threading.current_thread()
+
+    def stop(self, deadline: Deadline) -> bool:
+        """Have the thread run what was posted and then end at once. More may be posted later.
+
+        Returns:
+            True when the thread has ended; False when a callback outlasted the deadline, or when
+            a callback is who calls: then the thread ends after that callback.
+        """
+        with self._changed:
+            thread = self._thread
+            if thread is None:
+                return True
+            self._ending = True
+            self._changed.notify()
+        if thread is threading.current_thread():
+            return False
+        thread.join(deadline.remaining())
+        return not thread.is_alive()
+
+    def _run(self) -> None:
+        while (job := self._next_job()) is not None:
+            callback, args = job
+            try:
+                callback(*args)
+            except BaseException:  # noqa: BLE001 - a guest's SystemExit must not end the thread
+                logger.opt(exception=True).error("a callback raised an exception; it is ignored")
+
+    def _next_job(self) -> tuple[Callable[..., object], tuple[Any, ...]] | None:
+        with self._changed:
+            if not self._jobs and not self._ending:
+                self._changed.wait_for(lambda: self._jobs or self._ending, _LINGER)
+            if self._jobs:
+                return self._jobs.popleft()
+            self._thread, self._ending = None, False
+            return None

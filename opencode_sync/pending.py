@@ -1,0 +1,305 @@
+"""A request on its way: its future, and the table that finds it by request id.
+
+Every call ends exactly once. Whoever wants to end it (the answer, a time-out, a cancellation, the
+loss of the connection, ``close``) must ``claim`` it first, and only one claim succeeds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final, Protocol, TypeVar
+
+from loguru import logger
+
+from opencode_sync.cancel import CancelToken
+from opencode_sync.deadline import Deadline
+from opencode_sync.errors import IpcCancelledError, IpcError, IpcTimeoutError, IpcUsageError
+from opencode_sync.metrics import Metrics
+from opencode_sync.notifier import Notifier
+from opencode_sync.operations import Request
+
+__all__ = ["Call", "CallHolder", "PendingRequests", "WaitingCalls"]
+
+R = TypeVar("R")
+_E = TypeVar("_E")
+
+FIRST_REQUEST_ID: Final = 2  # 1 belongs to the handshake
+_REMEMBERED: Final = 65_536
+_CLAIMED_WAIT: Final = 5.0  # between another thread's claim and its result lie a few instructions
+
+
+class CallHolder(Protocol):
+    """Where a call is while nobody has ended it: a connection's table, or a waiting line."""
+
+    def release(self, call: Call[Any]) -> None:
+        """Forget the call: it has ended some other way."""
+
+    def remark(self) -> str:
+        """Return what a caller whose wait failed should know as well, or ""."""
+
+
+class Call(Future[R]):
+    """One request's future.
+
+    To users it is a ``concurrent.futures.Future``: ``result``, ``exception``, ``cancel``, ``wait``
+    and ``as_completed`` work as ever; done-callbacks run on the client's notifier thread.
+    """
+
+    def __init__(
+        self,
+        request: Request[R],
+        *,
+        timeout: float | None,
+        deadline: Deadline,
+        notifier: Notifier,
+        metrics: Metrics | None,
+    ) -> None:
+        super().__init__()
+        self.request = request
+        self.timeout = timeout
+        self.deadline = deadline
+        self.request_id = 0
+        self.sent = False
+        """Set before the first byte goes out, so that False proves that none did."""
+        self.repeated = False
+        """Whether it was given a second connection after it had been sent on a first."""
+        self.bindings = 0
+        """How often the backend said that it has no OpenCode server."""
+        self.holder: CallHolder | None = None
+        self._notifier = notifier
+        self._metrics = metrics
+        self._started = time.monotonic() if metrics is not None else 0.0
+        # Held for ever by whoever ends the call: the one bit that makes "exactly once" true.
+        self._claim = threading.Lock()
+
+    @property
+    def operation(self) -> str:
+        """The operation's name."""
+        return self.request.operation.name
+
+    # --- Ending it: claim first, then exactly one of the others ---
+
+    def claim(self) -> bool:
+        """Take the right to end this call; returns False when somebody else has it."""
+        return self._claim.acquire(blocking=False)
+
+    @property
+    def claimed(self) -> bool:
+        """Whether somebody has ended this call, or is about to."""
+        return self._claim.locked()
+
+    def succeed(self, result: R) -> None:
+        """End the call with a result. The caller has claimed it."""
+        self._record(success=True)
+        self.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        """End the call with an exception of its own. The caller has claimed it."""
+        self._record(success=False)
+        self.set_exception(error)
+
+    def expire(self) -> bool:
+        """End the call because its time is up, unless it has ended already."""
+        if not self.claim():
+            return False
+        self.fail(self._release_for(self._timeout_error))
+        return True
+
+    def cancel(self) -> bool:
+        """Cancel the request, as ``Future.cancel`` does.
+
+        The answer, if one still comes, is dropped. The backend is not told.
+
+        Returns:
+            True when the call is cancelled; False when it had ended another way.
+        """
+        if not self.claim():
+            return self.cancelled()
+        self._release_for(lambda remark: None)
+        self._record(success=False)
+        super().cancel()
+        self.set_running_or_notify_cancel()  # wakes wait() and as_completed()
+        return True
+
+    def cancel_by_token(self) -> None:
+        """End the call because its ``CancelToken`` says so, unless it has ended already."""
+        if self.claim():
+            self.fail(self._release_for(self._cancelled_error))
+
+    # --- Waiting for it ---
+
+    def wait(self, cancel: CancelToken | None) -> R:
+        """Block until the call ends or its deadline comes; return its result or raise its error.
+
+        Leaves nothing behind however it ends, an interrupt by the user included.
+        """
+        if cancel is not None and not cancel.attach(self, self.cancel_by_token):
+            self.cancel_by_token()
+        try:
+            return self._wait()
+        except BaseException:
+            self.cancel()  # an interrupt; does nothing when the exception is the call's own
+            raise
+        finally:
+            if cancel is not None:
+                cancel.detach(self)
+
+    def _wait(self) -> R:
+        try:
+            return self.result(self.deadline.remaining())
+        except TimeoutError:
+            # Either the wait ran out, or the call itself ended with a time-out.
+            if not self.expire() and not self.done():
+                logger.debug("request {} was answered as its time ran out", self.request_id)
+        return self.result(_CLAIMED_WAIT)
+
+    def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:
+        """Have ``fn(future)`` called on the client's notifier thread once the future is done."""
+        super().add_done_callback(lambda future: self._notifier.post(fn, future))
+
+    def when_done(self, fn: Callable[[Future[R]], object]) -> None:
+        """Have ``fn`` called by whoever ends the call; for this package's own, short steps."""
+        super().add_done_callback(fn)
+
+    # --- Inner steps ---
+
+    def _release_for(self, make: Callable[[str], _E]) -> _E:
+        holder = self.holder
+        if holder is None:
+            return make("")
+        holder.release(self)
+        return make(holder.remark())
+
+    def _timeout_error(self, remark: str) -> IpcError:
+        allowed = "the time allowed" if self.timeout is None else f"{self.timeout:g} s"
+        return IpcTimeoutError(
+            f"{self.operation} got no answer within {allowed}"
+            f"{'' if self.sent else ', and was never sent'}{remark}",
+            request_id=self.request_id,
+            timeout=self.timeout or 0.0,
+            operation=self.operation,
+            request_sent=self.sent,
+        )
+
+    def _cancelled_error(self, remark: str) -> IpcError:
+        return IpcCancelledError(
+            f"{self.operation} was cancelled",
+            request_id=self.request_id,
+            operation=self.operation,
+            request_sent=self.sent,
+        )
+
+    def _record(self, *, success: bool) -> None:
+        if self._metrics is not None:
+            self._metrics.record_request_completed(
+                self.operation, time.monotonic() - self._started, success
+            )
+
+
+class PendingRequests:
+    """The requests of one connection that wait for an answer, by request id. Thread-safe."""
+
+    def __init__(self, limit: int, remark: Callable[[], str]) -> None:
+        self.remark = remark
+        self._limit = limit
+        self._lock = threading.Lock()  # guards every attribute below
+        self._calls: dict[int, Call[Any]] = {}
+        self._next_id = FIRST_REQUEST_ID
+        self._closed = False
+        # Sent requests that nobody waits for any more, oldest first: their answers are late.
+        self._abandoned: dict[int, None] = {}
+
+    def register(self, call: Call[Any]) -> bool:
+        """Give the call the next id and wait for its answer, unless the table is closed.
+
+        Returns:
+            False when the table is closed: nothing was registered.
+
+        Raises:
+            IpcUsageError: too many requests are in flight.
+        """
+        with self._lock:
+            if self._closed:
+                return False
+            if len(self._calls) >= self._limit:
+                raise IpcUsageError(
+                    f"{self._limit} requests are in flight already; wait for some of them, or "
+                    "raise the option max_pending_requests"
+                )
+            call.request_id = request_id = self._next_id
+            self._next_id += 1
+            call.holder = self
+            self._calls[request_id] = call
+            return True
+
+    def take(self, request_id: int) -> Call[Any] | None:
+        """Remove and return the call with this id, or None."""
+        with self._lock:
+            return self._calls.pop(request_id, None)
+
+    def release(self, call: Call[Any]) -> None:
+        """Forget a call that ended without its answer."""
+        with self._lock:
+            if self._calls.pop(call.request_id, None) is not None and call.sent:
+                self._abandoned[call.request_id] = None
+                if len(self._abandoned) > _REMEMBERED:
+                    del self._abandoned[next(iter(self._abandoned))]
+
+    def classify_stray(self, request_id: int) -> str:
+        """Return what an answer with this id is, when nobody waits for it."""
+        with self._lock:
+            if request_id in self._abandoned:
+                del self._abandoned[request_id]
+                return "late"
+            return "duplicate" if 0 < request_id < self._next_id else "unknown"
+
+    def close(self) -> list[Call[Any]]:
+        """Take no more, and return the calls that were waiting. Idempotent."""
+        with self._lock:
+            self._closed = True
+            calls = list(self._calls.values())
+            self._calls.clear()
+            return calls
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._calls)
+
+
+class WaitingCalls:
+    """Calls that wait for a connection, in the order they came. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards _calls
+        self._calls: dict[int, Call[Any]] = {}
+
+    def add(self, call: Call[Any]) -> None:
+        """Put a call in line, unless it has ended."""
+        call.holder = self
+        with self._lock:
+            self._calls[id(call)] = call
+        if call.claimed:  # ended while nobody held it, so nobody will release it
+            self.release(call)
+
+    def release(self, call: Call[Any]) -> None:
+        """Forget a call that ended while it waited."""
+        with self._lock:
+            self._calls.pop(id(call), None)
+
+    def remark(self) -> str:
+        """Return why the call was never sent, for its time-out's message."""
+        return ": the client was waiting for a connection"
+
+    def take_all(self) -> list[Call[Any]]:
+        """Empty the line and return who stood in it."""
+        with self._lock:
+            calls = list(self._calls.values())
+            self._calls.clear()
+            return calls
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._calls)

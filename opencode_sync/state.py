@@ -1,0 +1,172 @@
+"""The states of a client's connection, the only steps between them, and who is told of them."""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from loguru import logger
+
+from opencode_sync.deadline import Deadline
+from opencode_sync.metrics import Metrics
+from opencode_sync.notifier import Notifier
+
+__all__ = ["TRANSITIONS", "ConnectionState", "StateChange", "StateListener", "StateMachine"]
+
+
+class ConnectionState(enum.Enum):
+    """Where a client stands, and what that means for its user."""
+
+    DISCONNECTED = "disconnected"
+    """Not connected, by wish: never connected, closed, or the backend closed in good order."""
+
+    CONNECTING = "connecting"
+    """Looking up the backend and opening the link; calls wait or fail fast, as the policy says."""
+
+    AUTHENTICATING = "authenticating"
+    """The link is open; the backend is checking the token."""
+
+    CONNECTED = "connected"
+    """Ready: calls go out at once."""
+
+    DISCONNECTING = "disconnecting"
+    """``close`` is under way; what was in flight has failed."""
+
+    FAILED = "failed"
+    """The connection could not be made, or was lost. ``StateChange.retry_in`` tells whether the
+    client tries again by itself; if not, call ``connect``."""
+
+
+_S = ConnectionState
+
+TRANSITIONS: Final[dict[ConnectionState, frozenset[ConnectionState]]] = {
+    _S.DISCONNECTED: frozenset({_S.CONNECTING}),
+    _S.CONNECTING: frozenset({_S.AUTHENTICATING, _S.FAILED}),
+    _S.AUTHENTICATING: frozenset({_S.CONNECTED, _S.FAILED}),
+    _S.CONNECTED: frozenset({_S.DISCONNECTING, _S.DISCONNECTED, _S.FAILED}),
+    _S.DISCONNECTING: frozenset({_S.DISCONNECTED}),
+    _S.FAILED: frozenset({_S.CONNECTING}),
+}
+"""Every step there is. Any other is a bug in this package."""
+
+
+@dataclass(frozen=True)
+class StateChange:
+    """One step of the connection.
+
+    Attributes:
+        old: The state left.
+        new: The state entered.
+        cause: Why, when the step was not asked for; else None.
+        attempt: Which attempt in a row this belongs to: 1 for the first; 0 when none is under way.
+        retry_in: Seconds until the client tries again by itself; None when it will not.
+    """
+
+    old: ConnectionState
+    new: ConnectionState
+    cause: Exception | None = None
+    attempt: int = 0
+    retry_in: float | None = None
+
+
+StateListener = Callable[[StateChange], object]
+"""Called with each change, in order, on the client's notifier thread."""
+
+
+class _Subscription:
+    """One listener; a class of its own so that the same function may listen twice."""
+
+    __slots__ = ("active", "listener")
+
+    def __init__(self, listener: StateListener) -> None:
+        self.listener = listener
+        self.active = True
+
+    def deliver(self, change: StateChange) -> None:
+        if self.active:
+            self.listener(change)
+
+
+class StateMachine:
+    """Holds the state, takes only legal steps, and tells listeners of each, once and in order.
+
+    Any thread may call any method.
+    """
+
+    def __init__(self, notifier: Notifier, metrics: Metrics | None) -> None:
+        self._notifier = notifier
+        self._metrics = metrics
+        # Guards every attribute below; waited on by wait_for. Listeners are only posted to the
+        # notifier under it, never called.
+        self._changed = threading.Condition()
+        self._state = ConnectionState.DISCONNECTED
+        self._entered: Counter[ConnectionState] = Counter()
+        self._subscriptions: list[_Subscription] = []
+
+    @property
+    def state(self) -> ConnectionState:
+        """The state now."""
+        return self._state
+
+    def advance(
+        self,
+        new: ConnectionState,
+        *,
+        cause: Exception | None = None,
+        attempt: int = 0,
+        retry_in: float | None = None,
+    ) -> None:
+        """Take one step.
+
+        Raises:
+            RuntimeError: there is no such step in ``TRANSITIONS``.
+        """
+        with self._changed:
+            old = self._state
+            if new not in TRANSITIONS[old]:
+                raise RuntimeError(f"no step leads from {old.name} to {new.name}; this is a bug")
+            self._state = new
+            self._entered[new] += 1
+            self._changed.notify_all()
+            change = StateChange(old, new, cause, attempt, retry_in)
+            for subscription in self._subscriptions:
+                self._notifier.post(subscription.deliver, change)
+        if self._metrics is not None:
+            self._metrics.record_connection_state_change(old, new)
+        logger.bind(old=old.value, state=new.value, attempt=attempt).info(
+            "connection {} -> {}{}", old.value, new.value, "" if cause is None else f": {cause}"
+        )
+
+    def wait_for(self, state: ConnectionState, deadline: Deadline) -> bool:
+        """Wait until the state is, or has meanwhile been, ``state``.
+
+        Returns:
+            False when the deadline came first.
+        """
+        with self._changed:
+            seen = self._entered[state]
+            return self._changed.wait_for(
+                lambda: self._state is state or self._entered[state] > seen, deadline.remaining()
+            )
+
+    def subscribe(self, listener: StateListener) -> Callable[[], None]:
+        """Have ``listener`` told of every change from now on.
+
+        Returns:
+            What ends it: once that has returned, no further call begins. Idempotent.
+        """
+        subscription = _Subscription(listener)
+        with self._changed:
+            self._subscriptions.append(subscription)
+
+        def unsubscribe() -> None:
+            subscription.active = False
+            with self._changed:
+                if subscription in self._subscriptions:
+                    self._subscriptions.remove(subscription)
+
+        return unsubscribe

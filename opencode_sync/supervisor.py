@@ -1,0 +1,370 @@
+"""A client's connections, one after another: making them, losing them, coming back, closing."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final
+
+from opencode_sync.connection import Connection
+from opencode_sync.deadline import NOW, Deadline
+from opencode_sync.deadlines import DeadlineSweep
+from opencode_sync.errors import (
+    IpcConnectionError,
+    IpcError,
+    IpcTimeoutError,
+    IpcUsageError,
+)
+from opencode_sync.keeper import Keeper, Timer
+from opencode_sync.pending import Call, WaitingCalls
+from opencode_sync.reconnect import ReconnectPolicy
+from opencode_sync.state import ConnectionState, StateMachine
+from opencode_sync.transport.base import TransportClosed
+
+__all__ = ["Supervisor"]
+
+_SETTLED: Final = 5.0  # between deciding how an attempt ended and saying so lie a few instructions
+_JOINED: Final = 0.25
+_GOOD_ORDER: Final = (1000, 1001)  # close codes of a backend that ends on purpose
+
+
+class Supervisor:
+    """Decides when there is a connection, and what becomes of calls while there is none.
+
+    Any thread may call any method. The connection's own thread reports to ``authenticating``,
+    ``opened`` and ``ended``; what it reports of a connection already given up is ignored.
+    """
+
+    def __init__(
+        self,
+        *,
+        make_connection: Callable[[], Connection],
+        machine: StateMachine,
+        keeper: Keeper,
+        sweep: DeadlineSweep,
+        policy: ReconnectPolicy | None,
+    ) -> None:
+        self._make_connection = make_connection
+        self._machine = machine
+        # The keeper works while the user wants a connection; only this class starts and stops it.
+        self._keeper = keeper
+        self._sweep = sweep
+        self._policy = policy
+        self._waiting = WaitingCalls()
+        # Guards every attribute below, so that they and the machine's state change together; waited
+        # on while a close is under way. No call is ended, and nothing is sent, under it.
+        self._changed = threading.Condition()
+        self._connection: Connection | None = None  # the attempt under way, or what came of it
+        self._live: Connection | None = None  # the same, once calls may go out on it
+        self._opening: Future[None] | None = None  # what connect() waits for
+        self._timer: Timer | None = None  # the next attempt
+        self._next_attempt_at = 0.0
+        self._wanted = False  # the user has connected and not closed
+        self._established = False  # ... and it has worked at least once
+        self._closing = False
+        self._retries = 0  # attempts in a row of our own
+        self._opened_at = 0.0
+        self._last_cause: Exception | None = None
+
+    # --- For the client ---
+
+    def open(self, timeout: float) -> None:
+        """Connect unless connected; wait for the attempt that is under way, or begin one.
+
+        Raises:
+            IpcError: the attempt failed. Each caller gets an instance of its own.
+        """
+        deadline = Deadline.after(timeout)
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._closing, deadline.remaining()):
+                raise _connect_timeout(timeout, "another thread is still closing the client")
+            if self._live is not None:
+                return
+            if not self._wanted:
+                self._wanted = True
+                self._retries = 0
+                self._keeper.open()
+                self._sweep.reset()
+            if self._opening is None:
+                self._begin_attempt()
+            opening, connection = self._opening, self._connection
+        if opening is None or connection is None:  # it could not even begin
+            raise self._down_error(sent=False)
+        try:
+            opening.result(deadline.remaining())
+        except TimeoutError:
+            if not opening.done():
+                self._give_up(connection, _connect_timeout(timeout, "the attempt did not end"))
+        error = opening.exception(_SETTLED)
+        if error is not None:
+            connection.join(Deadline.after(_JOINED))  # it is ending: leave no thread behind
+            raise _own(error) from error.__cause__
+
+    def submit(self, call: Call[Any], patience: Deadline) -> None:
+        """Send a call, or have it wait for a connection, or end it with the reason why not."""
+        try:
+            while True:
+                live = self._live
+                if live is not None and live.submit(call, patience):
+                    return
+                with self._changed:
+                    if self._live is not live:
+                        continue  # things have changed since we looked
+                    refusal = self._wait_or_refuse(call)
+                break
+        except IpcUsageError as error:
+            refusal = error
+        if refusal is not None and call.claim():
+            call.fail(refusal)
+
+    def resubmit(self, call: Call[Any]) -> None:
+        """Send a call once more, without blocking."""
+        self.submit(call, NOW)
+
+    def close(self, deadline: Deadline) -> None:
+        """End the connection and every call; returns when it is over, or the deadline has come."""
+        with self._changed:
+            if self._closing:
+                self._changed.wait_for(lambda: not self._closing, deadline.remaining())
+                return
+            self._wanted = self._established = False
+            self._stop_timer()
+            connection = self._connection
+            self._closing = True
+            if self._live is not None:
+                self._machine.advance(ConnectionState.DISCONNECTING)
+        cause = IpcConnectionError("the client was closed")
+        calls = self._waiting.take_all()
+        try:
+            if connection is not None:
+                calls += connection.close(cause, deadline)
+            for call in calls:
+                _fail_lost(call, cause, "the client was closed")
+            if connection is not None:
+                connection.join(deadline)
+        finally:
+            with self._changed:
+                if self._connection is not None:  # its thread did not end in time
+                    self._note_end(self._connection, cause)
+                self._closing = False
+                self._changed.notify_all()
+                if not self._wanted:
+                    self._keeper.stop()
+        self._keeper.join(deadline)
+
+    def is_connection_thread(self) -> bool:
+        """Return whether the caller runs on the connection's own thread."""
+        connection = self._connection
+        return connection is not None and connection.is_current_thread()
+
+    def disown(self) -> None:
+        """Free the descriptor in a forked child. Takes no lock: its holder may not exist here."""
+        if self._connection is not None:
+            self._connection.disown()
+
+    # --- What a connection reports, on its own thread ---
+
+    def authenticating(self, connection: Connection) -> None:
+        """See ``ConnectionEvents``."""
+        with self._changed:
+            if connection is self._connection:
+                self._machine.advance(ConnectionState.AUTHENTICATING, attempt=self._attempt)
+
+    def opened(self, connection: Connection) -> None:
+        """See ``ConnectionEvents``."""
+        with self._changed:
+            if connection is not self._connection or self._closing:
+                return
+            self._live = connection
+            self._established = True
+            self._opened_at = time.monotonic()
+            opening, self._opening = self._opening, None
+            self._machine.advance(ConnectionState.CONNECTED, attempt=self._attempt)
+        for call in self._waiting.take_all():
+            self.resubmit(call)
+        if opening is not None:
+            opening.set_result(None)
+
+    def ended(self, connection: Connection, cause: Exception, calls: list[Call[Any]]) -> None:
+        """See ``ConnectionEvents``."""
+        with self._changed:
+            if connection is not self._connection:
+                return  # given up before, and then it had no calls
+            opening, coming_back = self._note_end(connection, cause)
+        for call in calls:
+            if not (coming_back and self._may_repeat(call)):
+                _fail_lost(call, cause, f"the connection was lost: {cause}")
+                continue
+            call.repeated = call.sent
+            with self._changed:
+                refusal = self._wait_or_refuse(call, repeat=call.sent)
+            if refusal is not None:
+                _fail_lost(call, cause, f"the connection was lost: {cause}")
+        if not coming_back:
+            self._fail_waiting(cause)
+        if opening is not None:
+            opening.set_exception(cause)
+
+    # --- Inner steps; where a name ends in nothing else, the caller holds the lock ---
+
+    @property
+    def _attempt(self) -> int:
+        return max(1, self._retries)
+
+    def _begin_attempt(self) -> None:
+        self._stop_timer()
+        self._machine.advance(ConnectionState.CONNECTING, attempt=self._attempt)
+        self._opening = Future()
+        connection = self._make_connection()
+        self._connection = connection
+        try:
+            connection.start()
+        except RuntimeError as error:  # the system has no thread to give
+            cause = IpcConnectionError(f"could not start a thread to connect: {error}")
+            cause.__cause__ = error
+            self._note_end(connection, cause)
+
+    def _note_end(
+        self, connection: Connection, cause: Exception
+    ) -> tuple[Future[None] | None, bool]:
+        """Take note that the connection is over and plan what comes next.
+
+        Returns:
+            The future ``connect`` waits on, if one does, and whether there will be an attempt.
+        """
+        was_live = self._live is connection
+        self._connection = self._live = None
+        opening, self._opening = self._opening, None
+        self._last_cause = cause
+        delay = self._plan_retry(was_live=was_live)
+        in_order = was_live and (self._closing or _closed_in_order(cause))
+        self._machine.advance(
+            ConnectionState.DISCONNECTED if in_order else ConnectionState.FAILED,
+            cause=None if self._closing and was_live else cause,
+            attempt=0 if was_live else self._attempt,
+            retry_in=delay,
+        )
+        if delay is None and not self._closing:
+            self._wanted = self._established = False
+            self._keeper.stop()
+        return opening, delay is not None
+
+    def _plan_retry(self, *, was_live: bool) -> float | None:
+        policy = self._policy
+        if policy is None or self._closing or not (self._wanted and self._established):
+            return None
+        if was_live and time.monotonic() - self._opened_at >= policy.maximum_delay:
+            self._retries = 0
+        if policy.attempts is not None and self._retries >= policy.attempts:
+            return None
+        delay = policy.delay(self._retries + 1)
+        self._next_attempt_at = time.monotonic() + delay
+        self._timer = self._keeper.call_later(delay, self._retry)
+        return delay
+
+    def _retry(self) -> None:
+        """Keeper thread: the pause is over."""
+        with self._changed:
+            if self._timer is None or self._closing or self._connection is not None:
+                return  # the user was faster
+            self._retries += 1
+            self._begin_attempt()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self, connection: Connection, cause: IpcError) -> None:
+        """Let go of an attempt that does not end. The caller does not hold the lock."""
+        with self._changed:
+            if self._connection is not connection or self._live is not None:
+                return  # it has ended, or succeeded, at the last moment
+            opening, coming_back = self._note_end(connection, cause)
+        connection.doom(cause)
+        if opening is not None:
+            opening.set_exception(cause)
+        if not coming_back:
+            self._fail_waiting(cause)
+
+    def _fail_waiting(self, cause: Exception) -> None:
+        for call in self._waiting.take_all():
+            _fail_lost(call, cause, f"there is no connection: {cause}")
+
+    def _may_repeat(self, call: Call[Any]) -> bool:
+        if not call.sent:
+            return True
+        return call.request.operation.idempotent and not call.repeated
+
+    def _wait_or_refuse(self, call: Call[Any], *, repeat: bool = False) -> IpcError | None:
+        """Put a call in line for the next connection, or return why it cannot wait."""
+        coming = self._opening is not None or self._timer is not None or self._live is not None
+        policy = self._policy
+        if (
+            coming
+            and not self._closing
+            and policy is not None
+            and (repeat or policy.wait_while_down)
+        ):
+            self._waiting.add(call)
+            return None
+        return self._down_error(sent=call.sent)
+
+    def _down_error(self, *, sent: bool) -> IpcConnectionError:
+        cause = self._last_cause
+        because = "" if cause is None else f": {cause}"
+        if self._closing or not self._wanted:
+            text = (
+                "the client is not connected; call connect(), or use it in a with block"
+                if cause is None or self._closing or self._machine.state is _DISCONNECTED
+                else f"the client could not connect{because}; call connect() to try again"
+            )
+        elif self._timer is not None:
+            seconds = max(0.0, self._next_attempt_at - time.monotonic())
+            text = f"the connection is down{because}; the next attempt is in {seconds:.1f} s"
+        elif self._opening is not None:
+            text = f"the client is still connecting{because}"
+        else:
+            text = f"the connection was lost{because}; call connect() to try again"
+        error = IpcConnectionError(text, request_sent=sent)
+        error.__cause__ = cause
+        return error
+
+
+_DISCONNECTED = ConnectionState.DISCONNECTED
+
+
+def _closed_in_order(cause: Exception) -> bool:
+    closed = cause.__cause__
+    return isinstance(closed, TransportClosed) and closed.clean and closed.code in _GOOD_ORDER
+
+
+def _fail_lost(call: Call[Any], cause: Exception, text: str) -> None:
+    """End a call whose connection is gone, with an exception of its own."""
+    if not call.claim():
+        return
+    acted = "; the backend may have acted on it" if call.sent else "; it was never sent"
+    connection = cause if isinstance(cause, IpcConnectionError) else IpcConnectionError("")
+    error = IpcConnectionError(
+        f"{call.operation} failed because {text}{acted}",
+        endpoint=connection.endpoint,
+        close_code=connection.close_code,
+        close_reason=connection.close_reason,
+        request_sent=call.sent,
+    )
+    error.__cause__ = cause
+    call.fail(error)
+
+
+def _connect_timeout(timeout: float, why: str) -> IpcTimeoutError:
+    return IpcTimeoutError(
+        f"could not connect within {timeout:g} s: {why}", timeout=timeout, operation="connect"
+    )
+
+
+def _own(error: BaseException) -> BaseException:
+    """Return an instance for one caller: one shared by many grows a traceback at every raise."""
+    return copy.copy(error)

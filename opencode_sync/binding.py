@@ -15,15 +15,11 @@ from typing import Any, Final
 from loguru import logger
 
 from opencode_sync.errors import IpcServerError
-from opencode_sync.keeper import Keeper
 from opencode_sync.operations import Request, discover_server
 from opencode_sync.pending import Call
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["ServerBinder", "ServerBinding"]
-
-_SETTLING: Final = 0.05
-"""Seconds the reference backend may need until a binding it has announced takes effect."""
 
 _NO_SERVER_TEXTS: Final = ("no opencode server connected", "no server connected")
 
@@ -56,7 +52,7 @@ class ServerBinding:
 
 
 class ServerBinder:
-    """Holds one connection's calls that need a server while one is bound, then asks again.
+    """Holds calls that need a server while one is bound, then asks again.
 
     Works on the reader and keeper threads and never blocks.
     """
@@ -65,20 +61,17 @@ class ServerBinder:
         self,
         binding: ServerBinding,
         *,
-        keeper: Keeper,
         submit: Callable[[Call[Any]], None],
         make_call: Callable[[Request[Any]], Call[Any]],
     ) -> None:
-        """Make the binder of one connection.
+        """Make a client's binder.
 
         Args:
             binding: How to bind.
-            keeper: Waits until a binding has settled.
             submit: Sends a call on the client's connection of the moment, without blocking.
             make_call: Makes a call of our own, with a deadline.
         """
         self._binding = binding
-        self._keeper = keeper
         self._submit = submit
         self._make_call = make_call
         self._lock = threading.Lock()  # guards _held and _busy
@@ -97,8 +90,10 @@ class ServerBinder:
         call.bindings += 1
         if call.bindings > 2:
             return False
-        if call.bindings == 2:  # bound, and still told so: it may not have taken effect yet
-            self._keeper.call_later(_SETTLING, lambda: self._submit(call))
+        if call.bindings == 2:
+            # Bound, and still told so. The reference backend queues what it has announced, so the
+            # very next request may come too early; the one after that does not.
+            self._submit(call)
             return True
         with self._lock:
             self._held.append((call, error))

@@ -110,7 +110,6 @@ class IpcClient:
         )
         self._binder = ServerBinder(
             self._binding,
-            keeper=self._keeper,
             submit=self._supervisor.resubmit,
             make_call=self._make_inner_call,
         )
@@ -324,11 +323,15 @@ class IpcClient:
         """Make a blocking call."""
         self._check_caller(request.operation.name)
         call = self._make_call(request, self._timeout(timeout))
-        if cancel is not None and cancel.cancelled:
-            call.cancel_by_token()
-        else:
-            self._supervisor.submit(call, call.deadline)
-        return call.wait(cancel)
+        try:
+            if cancel is not None and cancel.cancelled:
+                call.cancel_by_token()
+            else:
+                self._supervisor.submit(call, call.deadline)
+            return call.wait(cancel)
+        except BaseException:
+            call.cancel()  # an interrupt leaves nothing behind; an ended call is not affected
+            raise
 
     def _begin(
         self, request: Request[R], timeout: float | None, cancel: CancelToken | None

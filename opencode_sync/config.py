@@ -20,7 +20,14 @@ from loguru import logger
 
 from opencode_sync.errors import IpcConfigError
 
-__all__ = ["IpcConfig", "IpcConfigProvider", "SecretStr", "parse_config", "resolve_provider"]
+__all__ = [
+    "IpcConfig",
+    "IpcConfigProvider",
+    "SecretBytes",
+    "SecretStr",
+    "parse_config",
+    "resolve_provider",
+]
 
 MIN_PORT = 1024
 MAX_PORT = 65535
@@ -48,7 +55,7 @@ class SecretStr(str):
         return "'***'"
 
 
-class _SecretBytes(bytes):
+class SecretBytes(bytes):
     """The same for bytes."""
 
     __slots__ = ()
@@ -203,7 +210,7 @@ def _hidden(document: Any) -> Any:
     if isinstance(document, str):
         return SecretStr(document)
     if isinstance(document, bytes | bytearray):
-        return _SecretBytes(document)
+        return SecretBytes(document)
     if isinstance(document, Mapping):
         # Nothing nested is ever right, so its kind is all that is worth keeping of it.
         return {

@@ -88,10 +88,21 @@ def _exchange(url: str, timeout: float, adapter: HTTPAdapter) -> tuple[bytes, st
                 return b"", f"answered with status {status}; check the address"
             if "html" in response.headers.get("Content-Type", "").lower():
                 return b"", "answered with a web page, not JSON; check the address"
-            body = bytes(response.raw.read(MAX_BODY + 1, decode_content=False))
+            body = _read(response.raw)
     if len(body) > MAX_BODY:
         return b"", "answered with more than 64 KiB; check the address"
     return body, None
+
+
+def _read(raw: Any) -> bytes:
+    body = bytearray()
+    while len(body) <= MAX_BODY:
+        # Only a read at the end notices that less came than was announced.
+        piece = raw.read(MAX_BODY + 1 - len(body), decode_content=False)
+        if not piece:
+            break
+        body += piece
+    return bytes(body)
 
 
 class _Watchdog:

@@ -92,8 +92,9 @@ class Connection:
         self._sender: Sender | None = None
         self._liveness: Liveness | None = None
         self._authenticated = False
-        self._lock = threading.Lock()  # guards _cause
+        self._lock = threading.Lock()  # guards _cause and _drain_planned
         self._cause: Exception | None = None
+        self._drain_planned = False
         self._thread = threading.Thread(
             target=self._run, name=f"opencode-sync-reader-{next(_numbers)}", daemon=True
         )
@@ -155,6 +156,12 @@ class Connection:
             self._thread.join(patience.remaining())
         self.doom(IpcConnectionError("the connection was closed"))
         self._thread.join(deadline.remaining())
+        return not self._thread.is_alive()
+
+    def wait_ended(self, deadline: Deadline) -> bool:
+        """Wait for the thread of a connection that is ending by itself; returns whether it has."""
+        if not self.is_current_thread():
+            self._thread.join(deadline.remaining())
         return not self._thread.is_alive()
 
     def disown(self) -> None:
@@ -269,11 +276,16 @@ class Connection:
 
     def _plan_drain(self) -> None:
         """Have the keeper go on writing: the one who wrote had to leave before all was out."""
-        if self._sender is not None:
-            self._keeper.call_later(_RETRY_STUCK, self._drain)
+        with self._lock:
+            if self._drain_planned:
+                return
+            self._drain_planned = True
+        self._keeper.call_later(_RETRY_STUCK, self._drain)
 
     def _drain(self) -> None:
-        if self._sender is not None and self._cause is None:
+        with self._lock:
+            self._drain_planned = False
+        if self._sender is not None:
             self._sender.drain(NOW)
 
     def _remark(self) -> str:

@@ -132,20 +132,15 @@ class Call(Future[R]):
     # --- Waiting for it ---
 
     def wait(self, cancel: CancelToken | None) -> R:
-        """Block until the call ends or its deadline comes; return its result or raise its error.
-
-        Leaves nothing behind however it ends, an interrupt by the user included.
-        """
-        if cancel is not None and not cancel.attach(self, self.cancel_by_token):
+        """Block until the call ends or its deadline comes; return its result or raise its error."""
+        if cancel is None:
+            return self._wait()
+        if not cancel.attach(self, self.cancel_by_token):
             self.cancel_by_token()
         try:
             return self._wait()
-        except BaseException:
-            self.cancel()  # an interrupt; does nothing when the exception is the call's own
-            raise
         finally:
-            if cancel is not None:
-                cancel.detach(self)
+            cancel.detach(self)
 
     def _wait(self) -> R:
         try:

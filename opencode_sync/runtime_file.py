@@ -14,9 +14,11 @@ import json
 import os
 import secrets
 import stat
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from opencode_sync.config import SecretBytes
 from opencode_sync.errors import IpcConfigError
 
 __all__ = [
@@ -60,7 +62,20 @@ def default_runtime_file() -> Path:
     # Imported here because most clients are told where to connect and never get this far.
     import platformdirs
 
-    return platformdirs.user_runtime_path("opencode-sync") / "gateway.json"
+    try:
+        with warnings.catch_warnings():
+            # Without XDG_RUNTIME_DIR (cron, containers) it warns of the folder it falls back to;
+            # whether that one is safe is checked where the file is written or read.
+            warnings.simplefilter("ignore")
+            folder = platformdirs.user_runtime_path("opencode-sync")
+    except OSError as error:
+        raise IpcConfigError(
+            f"No folder for the runtime file can be trusted ({error}); "
+            f"name a file of your own in {RUNTIME_FILE_VARIABLE}.",
+            field="path",
+            source="runtime folder",
+        ) from error
+    return folder / "gateway.json"
 
 
 def write_runtime_file(path: Path, *, port: int, auth_token: str, pid: int | None = None) -> None:
@@ -80,7 +95,7 @@ def write_runtime_file(path: Path, *, port: int, auth_token: str, pid: int | Non
             folder, or if it cannot be written.
     """
     document = {"port": port, "auth_token": auth_token, "pid": os.getpid() if pid is None else pid}
-    content = json.dumps(document).encode()
+    content = SecretBytes(json.dumps(document).encode())
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _private_folder(path.parent) as folder:
@@ -152,7 +167,7 @@ def read_small_file(path: Path, *, private: bool, follow_symlinks: bool = True) 
     try:
         _check_opened(path, os.fstat(descriptor), private=private)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(MAX_FILE_SIZE + 1)
+            content = SecretBytes(file.read(MAX_FILE_SIZE + 1))
     except OSError as error:
         raise _cannot("read", path, error) from error
     finally:

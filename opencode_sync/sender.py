@@ -50,6 +50,7 @@ class Sender:
         # Appended to by everyone, popped by the writer: each an atomic step of the deque.
         self._queue: deque[tuple[Call[Any], bytes]] = deque()
         self._ping_due = False
+        self._retired = False
         # Held by the writer; guards the transport's writing half. Waited for only at the end.
         self._writing = threading.Lock()
 
@@ -72,6 +73,8 @@ class Sender:
         # was queued while we wrote is either seen here, or its own thread got the lock.
         while self._due() and self._writing.acquire(blocking=False):
             try:
+                if self._retired:
+                    return
                 finished = self._write(patience)
             except TransportError as error:
                 self._on_broken(error)
@@ -90,7 +93,8 @@ class Sender:
         """Send what is due and a close, if nobody is stuck writing; never raises."""
         if self._writing.acquire(timeout=patience.remaining() or 0):
             try:
-                self._transport.close(code, reason, patience)
+                if not self._retired:
+                    self._transport.close(code, reason, patience)
             finally:
                 self._writing.release()
 
@@ -99,7 +103,11 @@ class Sender:
 
         Call it after ``Transport.abort``, which makes a writer go, and before freeing the link.
         """
-        return self._writing.acquire(timeout=patience.remaining() or 0)
+        if not self._writing.acquire(timeout=patience.remaining() or 0):
+            return False
+        self._retired = True
+        self._writing.release()
+        return True
 
     def _due(self) -> bool:
         return bool(self._queue) or self._ping_due or self._transport.output_due

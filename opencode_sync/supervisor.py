@@ -58,6 +58,7 @@ class Supervisor:
         # on while a close is under way. No call is ended, and nothing is sent, under it.
         self._changed = threading.Condition()
         self._connection: Connection | None = None  # the attempt under way, or what came of it
+        self._previous: Connection | None = None  # the newest that is over, or about to be
         self._live: Connection | None = None  # the same, once calls may go out on it
         self._opening: Future[None] | None = None  # what connect() waits for
         self._timer: Timer | None = None  # the next attempt
@@ -100,7 +101,7 @@ class Supervisor:
                 self._give_up(connection, _connect_timeout(timeout, "the attempt did not end"))
         error = opening.exception(_SETTLED)
         if error is not None:
-            connection.join(Deadline.after(_JOINED))  # it is ending: leave no thread behind
+            connection.wait_ended(Deadline.after(_JOINED))  # leave no thread behind
             raise _own(error) from error.__cause__
 
     def submit(self, call: Call[Any], patience: Deadline) -> None:
@@ -132,7 +133,7 @@ class Supervisor:
                 return
             self._wanted = self._established = False
             self._stop_timer()
-            connection = self._connection
+            connection, previous = self._connection, self._previous
             self._closing = True
             if self._live is not None:
                 self._machine.advance(ConnectionState.DISCONNECTING)
@@ -145,14 +146,19 @@ class Supervisor:
                 _fail_lost(call, cause, "the client was closed")
             if connection is not None:
                 connection.join(deadline)
+            elif previous is not None:
+                previous.wait_ended(deadline)
         finally:
+            opening = None
             with self._changed:
                 if self._connection is not None:  # its thread did not end in time
-                    self._note_end(self._connection, cause)
+                    opening, _ = self._note_end(self._connection, cause)
+                self._previous = None
                 self._closing = False
+                self._keeper.stop()
                 self._changed.notify_all()
-                if not self._wanted:
-                    self._keeper.stop()
+            if opening is not None:
+                opening.set_exception(cause)
         self._keeper.join(deadline)
 
     def is_connection_thread(self) -> bool:
@@ -237,6 +243,7 @@ class Supervisor:
         """
         was_live = self._live is connection
         self._connection = self._live = None
+        self._previous = connection
         opening, self._opening = self._opening, None
         self._last_cause = cause
         delay = self._plan_retry(was_live=was_live)
@@ -316,25 +323,20 @@ class Supervisor:
     def _down_error(self, *, sent: bool) -> IpcConnectionError:
         cause = self._last_cause
         because = "" if cause is None else f": {cause}"
-        if self._closing or not self._wanted:
-            text = (
-                "the client is not connected; call connect(), or use it in a with block"
-                if cause is None or self._closing or self._machine.state is _DISCONNECTED
-                else f"the client could not connect{because}; call connect() to try again"
-            )
+        if self._closing:
+            text = "the client is being closed"
         elif self._timer is not None:
             seconds = max(0.0, self._next_attempt_at - time.monotonic())
             text = f"the connection is down{because}; the next attempt is in {seconds:.1f} s"
         elif self._opening is not None:
             text = f"the client is still connecting{because}"
+        elif cause is not None:
+            text = f"the client is not connected{because}; call connect() to connect again"
         else:
-            text = f"the connection was lost{because}; call connect() to try again"
+            text = "the client is not connected; call connect(), or use it in a with block"
         error = IpcConnectionError(text, request_sent=sent)
         error.__cause__ = cause
         return error
-
-
-_DISCONNECTED = ConnectionState.DISCONNECTED
 
 
 def _closed_in_order(cause: Exception) -> bool:

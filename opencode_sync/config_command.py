@@ -86,7 +86,8 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     flags = 0
     if sys.platform == "win32":
-        flags = subprocess.CREATE_NO_WINDOW  # a GUI program has no console to share
+        # A GUI program has no console to share.
+        flags = subprocess.CREATE_NO_WINDOW  # pragma: no cover
     try:
         return subprocess.Popen(
             argv,
@@ -120,25 +121,24 @@ def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]
                     process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_KILL_GRACE)
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
+        for pipe in filter(None, (process.stdout, process.stderr)):
+            pipe.close()
 
 
 def _run_with_pipes(argv: Sequence[str], deadline: Deadline, source: str) -> _Outcome:
     process = _start(argv, source, subprocess.PIPE, subprocess.PIPE)
     output, errors = bytearray(), bytearray()
-    buffers: dict[IO[bytes], bytearray] = {}
     with (
         _ended(process),
         selectors.DefaultSelector() as selector,
         _exit_signal(process) as ended,
     ):
-        for pipe, buffer in ((process.stdout, output), (process.stderr, errors)):
-            if pipe is not None:
-                os.set_blocking(pipe.fileno(), False)
-                selector.register(pipe, selectors.EVENT_READ)
-                buffers[pipe] = buffer
+        assert process.stdout is not None  # both were asked for
+        assert process.stderr is not None
+        buffers: dict[IO[bytes], bytearray] = {process.stdout: output, process.stderr: errors}
+        for pipe in buffers:
+            os.set_blocking(pipe.fileno(), False)
+            selector.register(pipe, selectors.EVENT_READ)
         if ended is not None:
             selector.register(ended, selectors.EVENT_READ)
         while True:

@@ -1,0 +1,167 @@
+"""``opencode-sync gateway``: serve the protocol until told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from opencode_sync.cli.connection import state_of
+from opencode_sync.cli.errors import CommandError, ExitCode
+from opencode_sync.cli.output import print_line
+
+__all__ = ["BackendKind", "gateway"]
+
+_LOWEST_PORT = 1024
+
+
+class BackendKind(StrEnum):
+    """What keeps the sessions."""
+
+    AUTO = "auto"
+    OPENCODE = "opencode"
+    EMBEDDED = "embedded"
+
+
+def _checked_port(value: int) -> int:
+    if value and value < _LOWEST_PORT:
+        raise typer.BadParameter(
+            f"{value} is reserved for the system; give {_LOWEST_PORT} to 65535, or 0 for any free."
+        )
+    return value
+
+
+def gateway(
+    context: typer.Context,
+    backend: Annotated[
+        BackendKind,
+        typer.Option(
+            help="What keeps the sessions: a real OpenCode server, the embedded store (which has "
+            "no model), or auto: OpenCode if it can be found or started, else the store."
+        ),
+    ] = BackendKind.AUTO,
+    opencode_url: Annotated[
+        str | None,
+        typer.Option(
+            "--opencode-url",
+            metavar="URL",
+            help="A running OpenCode server. Its password is read from the variable "
+            "OPENCODE_SERVER_PASSWORD, never from the command line.",
+        ),
+    ] = None,
+    discover: Annotated[
+        bool, typer.Option("--discover", help="Find a running OpenCode server on this machine.")
+    ] = False,
+    spawn: Annotated[
+        bool,
+        typer.Option("--spawn", help="Start an OpenCode server, and stop it with the gateway."),
+    ] = False,
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="The project that OpenCode works on. Without it: the current folder.",
+        ),
+    ] = None,
+    port: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=65535,
+            callback=_checked_port,
+            help="Where to listen on 127.0.0.1; 0 takes any free port.",
+        ),
+    ] = 0,
+    database: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="The embedded store's file. Without it: one in your own data folder.",
+        ),
+    ] = None,
+    runtime_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--runtime-file",
+            metavar="FILE",
+            help="Where clients on this machine find port and token; readable by you alone, "
+            "removed at the end. Without it: one in your own runtime folder, where clients look.",
+        ),
+    ] = None,
+) -> None:
+    """Serve the protocol on 127.0.0.1 until Ctrl-C or SIGTERM."""
+    state_of(context)
+    _check_combination(backend, opencode_url, discover=discover, spawn=spawn, database=database)
+    # Only this command needs the gateway, whose packages are an extra of their own.
+    from opencode_sync.gateway import BackendError, Gateway, GatewayError
+    from opencode_sync.gateway.serve import choose_backend, run
+    from opencode_sync.runtime_file import default_runtime_file
+
+    try:
+        chosen = choose_backend(
+            backend.value,
+            url=opencode_url,
+            discover=discover,
+            spawn=spawn,
+            directory=directory,
+            database=database,
+            announce=_announce,
+        )
+        # The gateway closes its backend, if it comes that far.
+        with contextlib.closing(chosen):
+            served = Gateway(chosen, port=port, runtime_file=runtime_file or default_runtime_file())
+            code = run(served, announce=_announce)
+    except BackendError as error:
+        raise CommandError(str(error), ExitCode.SERVER) from error
+    except GatewayError as error:
+        # A port that is taken, or a package that is not installed.
+        raise CommandError(error.message, ExitCode.CONFIGURATION) from error
+    if code:
+        raise typer.Exit(code)
+
+
+def _check_combination(
+    backend: BackendKind,
+    opencode_url: str | None,
+    *,
+    discover: bool,
+    spawn: bool,
+    database: Path | None,
+) -> None:
+    given = [
+        name
+        for name, is_given in (
+            ("--opencode-url", opencode_url is not None),
+            ("--discover", discover),
+            ("--spawn", spawn),
+        )
+        if is_given
+    ]
+    if backend is BackendKind.EMBEDDED and given:
+        raise typer.BadParameter(
+            f"{given[0]} is for a real OpenCode and cannot go with --backend embedded; leave one "
+            "of them out."
+        )
+    if opencode_url is not None and len(given) > 1:
+        raise typer.BadParameter(
+            f"--opencode-url says which server to use, so {given[1]} cannot go with it; leave one "
+            "of them out."
+        )
+    if backend is BackendKind.OPENCODE and database is not None:
+        raise typer.BadParameter(
+            "--database is the embedded store's file and cannot go with --backend opencode; leave "
+            "one of them out."
+        )
+
+
+def _announce(text: str) -> None:
+    # A gateway whose first line was read by `head -1` still has clients to serve.
+    with contextlib.suppress(BrokenPipeError):
+        print_line(text)

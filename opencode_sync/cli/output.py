@@ -1,0 +1,179 @@
+"""What commands print: tables and lines for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from opencode_sync.cli.text import printable
+
+if TYPE_CHECKING:
+    from opencode_sync.types import OcSessionInfo
+
+__all__ = [
+    "newest_first",
+    "print_json",
+    "print_line",
+    "print_table",
+    "relative_time",
+    "session_record",
+    "sessions_table",
+    "updated_text",
+]
+
+_CELL_LIMIT = 200
+"""Characters of a title or directory that a table may show; a title can have a megabyte."""
+
+_UNLIMITED_WIDTH = 2_000
+"""Columns where standard output is no terminal: what reads a pipe wants whole lines, not cut ones.
+Wide enough for two full cells."""
+
+_MINUTE, _HOUR, _DAY, _WEEK = 60, 3_600, 86_400, 604_800
+
+
+class _QuietConsole(Console):
+    """A console that lets a broken pipe through, to be dealt with in one place (app.py)."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # rich calls this while it handles the BrokenPipeError
+
+
+def _console() -> Console:
+    # Made anew each time, for standard output may have been redirected in between.
+    stream = sys.stdout
+    width = None if stream.isatty() else _UNLIMITED_WIDTH
+    return _QuietConsole(file=stream, width=width, markup=False, emoji=False, highlight=False)
+
+
+def print_line(text: str) -> None:
+    """Print one line for people; control characters are spelt out."""
+    sys.stdout.write(f"{printable(text)}\n")
+    sys.stdout.flush()
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON document, in ASCII so that every terminal and every encoding can take it."""
+    sys.stdout.write(f"{json.dumps(value, indent=2)}\n")
+    sys.stdout.flush()
+
+
+def print_table(table: Table) -> None:
+    """Print a table, as wide as the terminal allows."""
+    _console().print(table)
+
+
+def newest_first(sessions: Iterable[OcSessionInfo]) -> list[OcSessionInfo]:
+    """Return the sessions ordered by their last change, the latest first."""
+    return sorted(sessions, key=lambda session: session.time.updated, reverse=True)
+
+
+def sessions_table(sessions: Sequence[OcSessionInfo], *, now: datetime | None = None) -> Table:
+    """Return the table of sessions that people see.
+
+    Args:
+        sessions: The rows, in their order.
+        now: What "5m ago" is counted from; None means the present moment.
+    """
+    now = now or datetime.now(UTC)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    # An id is there to be copied: it is never cut.
+    table.add_column("ID", no_wrap=True, overflow="ignore", min_width=_longest_id(sessions))
+    table.add_column("Title", no_wrap=True, overflow="ellipsis", min_width=8)
+    table.add_column("Updated", no_wrap=True, overflow="ellipsis", min_width=8)
+    table.add_column("Directory", no_wrap=True, overflow="ellipsis", min_width=8)
+    for session in sessions:
+        table.add_row(
+            _cell(session.id),
+            _cell(session.title),
+            Text(updated_text(session.time.updated, now=now)),
+            _cell(session.directory),
+        )
+    return table
+
+
+def _longest_id(sessions: Sequence[OcSessionInfo]) -> int:
+    return max((len(_cell(session.id)) for session in sessions), default=2)
+
+
+def _cell(text: str) -> Text:
+    # A Text, not a str: a str would be read as markup.
+    return Text(printable(text, limit=_CELL_LIMIT))
+
+
+def updated_text(milliseconds: int, *, now: datetime | None = None) -> str:
+    """Return a Unix time as ``"5m ago (2026-11-23 14:05)"``, in local time.
+
+    Args:
+        milliseconds: Unix time; 0 means that nobody said.
+        now: What the relative part is counted from; None means the present moment.
+    """
+    if milliseconds == 0:
+        return "-"
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+        absolute = moment.astimezone().strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, OSError, ValueError):
+        return f"{milliseconds} ms"  # beyond what a calendar holds, so shown as it came
+    relative = relative_time(moment, now=now or datetime.now(UTC))
+    return f"{relative} ({absolute})" if relative else absolute
+
+
+def relative_time(moment: datetime, *, now: datetime) -> str:
+    """Return ``"Just now"``, ``"5m ago"``, ``"3h ago"``, ``"2d ago"``; "" from a week on.
+
+    A moment up to a minute ahead is "Just now" too, for clocks differ; further ahead it is "".
+    """
+    seconds = (now - moment).total_seconds()
+    if -_MINUTE < seconds < _MINUTE:
+        return "Just now"
+    if not 0 <= seconds < _WEEK:
+        return ""
+    if seconds < _HOUR:
+        return f"{int(seconds // _MINUTE)}m ago"
+    if seconds < _DAY:
+        return f"{int(seconds // _HOUR)}h ago"
+    return f"{int(seconds // _DAY)}d ago"
+
+
+def session_record(session: OcSessionInfo) -> dict[str, Any]:
+    """Return a session as the object that ``--json`` prints.
+
+    Times are ISO 8601 in UTC with milliseconds, or null when nobody said; an optional field that
+    the session does not have is null.
+    """
+    summary = session.summary if session.HasField("summary") else None
+    return {
+        "id": session.id,
+        "title": session.title,
+        "directory": session.directory,
+        "project_id": session.project_id,
+        "parent_id": session.parent_id if session.HasField("parent_id") else None,
+        "version": session.version,
+        "created": _iso(session.time.created),
+        "updated": _iso(session.time.updated),
+        "summary": None
+        if summary is None
+        else {
+            "additions": summary.additions,
+            "deletions": summary.deletions,
+            "files": summary.files,
+        },
+    }
+
+
+def _iso(milliseconds: int) -> str | None:
+    if milliseconds == 0:
+        return None
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -96,23 +96,23 @@ class Answers:
     def _end(self, call: Call[Any], message: ipc_pb2.IpcServerMessage) -> None:
         operation = call.request.operation
         payload = message.WhichOneof("payload")
+        error: Exception
         if payload == operation.answer:
-            result = operation.result(getattr(message, payload))
-            if call.claim():
-                call.succeed(result)
-            return
-        if payload == "error":
-            error: Exception = _server_error(call, message.error)
-            if isinstance(error, IpcServerError) and self._rescue(call, error):
+            try:
+                result = operation.result(getattr(message, payload))
+            except ValueError as problem:
+                error = _protocol_error(call, f"an answer that {problem}")
+            else:
+                if call.claim():
+                    call.succeed(result)
+                return
+        elif payload == "error":
+            refused = error = _server_error(call, message.error)
+            if self._rescue(call, refused):
                 return
         else:
             got = f"the payload {payload!r}" if payload else "no payload this client knows"
-            error = IpcProtocolError(
-                f"the backend answered {operation.name} with {got} instead of "
-                f"{operation.answer!r}; client and backend may be of different versions",
-                request_id=call.request_id,
-                operation=operation.name,
-            )
+            error = _protocol_error(call, f"{got} instead of {operation.answer!r}")
         if call.claim():
             call.fail(error)
 
@@ -129,6 +129,15 @@ class Answers:
         logger.bind(request_id=request_id, payload=message.WhichOneof("payload")).warning(
             "dropped an answer: {}", kind
         )
+
+
+def _protocol_error(call: Call[Any], got: str) -> IpcProtocolError:
+    return IpcProtocolError(
+        f"the backend answered {call.operation} with {got}; client and backend may be of different "
+        "versions",
+        request_id=call.request_id,
+        operation=call.operation,
+    )
 
 
 def _describe(error: ipc_pb2.IpcErrorResponse) -> str:

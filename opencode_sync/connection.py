@@ -297,7 +297,11 @@ def _as_ipc_error(error: Exception, endpoint: str | None, remark: str) -> Except
         return error
     translated: IpcError
     if isinstance(error, TransportProtocolError):
-        translated = IpcProtocolError(f"the protocol was broken: {error}{remark}")
+        where = endpoint or "the backend"
+        translated = IpcProtocolError(
+            f"{where} broke the protocol: {error}{remark}; is another program using this port, or "
+            "an IPC backend of another version?"
+        )
     elif isinstance(error, TransportClosed):
         translated = IpcConnectionError(
             f"{error}{remark}", endpoint=endpoint, close_code=error.code, close_reason=error.reason

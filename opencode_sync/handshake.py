@@ -6,7 +6,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from opencode_sync.config import IpcConfig
+from opencode_sync.config import IpcConfig, SecretBytes
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import (
     IpcAuthenticationError,
@@ -14,7 +14,12 @@ from opencode_sync.errors import (
     IpcTimeoutError,
     error_code_name,
 )
-from opencode_sync.transport.base import Transport, TransportClosed, TransportTimeout
+from opencode_sync.transport.base import (
+    Transport,
+    TransportClosed,
+    TransportError,
+    TransportTimeout,
+)
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["HANDSHAKE_ID", "authenticate"]
@@ -43,13 +48,17 @@ def authenticate(transport: Transport, config: IpcConfig, timeout: float) -> Non
         request_id=HANDSHAKE_ID,
         auth_handshake=ipc_pb2.IpcAuthHandshake(token=config.auth_token),
     )
+    cause: TransportError
+    problem: IpcTimeoutError | IpcAuthenticationError
     try:
         transport.send([hello.SerializeToString()])
         if not transport.flush(deadline):
             raise TransportTimeout("the handshake could not be written in time")
-        answer = transport.receive(deadline)
+        # Hidden from tracebacks that show values: the peer may send the token back.
+        answer = SecretBytes(transport.receive(deadline))
     except TransportTimeout as error:
-        raise IpcTimeoutError(
+        cause = error
+        problem = IpcTimeoutError(
             f"{transport.endpoint} accepted the connection but did not answer the handshake within "
             f"{timeout:g} s; check that an IPC backend listens there, or raise the option "
             "authentication_timeout",
@@ -57,16 +66,24 @@ def authenticate(transport: Transport, config: IpcConfig, timeout: float) -> Non
             timeout=timeout,
             operation=_OPERATION,
             request_sent=True,
-        ) from error
+        )
     except TransportClosed as error:
         said = f" with code {error.code}" if error.code is not None else " without a word"
-        reason = f" ({_without(config.auth_token, error.reason)})" if error.reason else ""
-        raise IpcAuthenticationError(
+        text = _without(config.auth_token, error.reason)
+        reason = f" ({text})" if text else ""
+        cause = TransportClosed(
+            _without(config.auth_token, str(error)), code=error.code, reason=text, clean=error.clean
+        )
+        problem = IpcAuthenticationError(
             f"{transport.endpoint} closed the connection{said}{reason} instead of answering the "
             f"handshake; {_REMEDY}",
             endpoint=transport.endpoint,
-        ) from error
-    _check(answer, transport.endpoint, config.auth_token)
+        )
+    else:
+        _check(answer, transport.endpoint, config.auth_token)
+        return
+    # Out here, where the peer's own words, which may quote the token, are no longer the context.
+    raise problem from cause
 
 
 def _check(answer: bytes, endpoint: str, token: str) -> None:
@@ -83,7 +100,8 @@ def _check(answer: bytes, endpoint: str, token: str) -> None:
     if payload == "error":
         code = error_code_name(message.error.code)
         raise IpcAuthenticationError(
-            f"{endpoint} refused the handshake: {_without(token, message.error.message)} ({code})",
+            f"{endpoint} refused the handshake: {_without(token, message.error.message)} ({code}); "
+            f"{_REMEDY}",
             endpoint=endpoint,
         )
     if payload != "auth_handshake_response" or message.request_id != HANDSHAKE_ID:

@@ -31,7 +31,8 @@ class Operation(Generic[R]):
     Attributes:
         name: Its name in errors, metrics and logs, which is also its field in ``IpcClientMessage``.
         answer: The field of ``IpcServerMessage`` that answers it. Any other is a protocol error.
-        result: Turns that field's value into what the caller gets. Pure.
+        result: Turns that field's value into what the caller gets. Pure; raises ``ValueError`` for
+            a value that is no answer.
         idempotent: Whether doing it twice is as good as once, so that it may be repeated when the
             connection was lost before the answer came.
         needs_server: Whether the backend must be bound to an OpenCode server.
@@ -79,6 +80,8 @@ def _server_of_discovery(
 
 
 def _server_of_spawn(answer: ipc_pb2.IpcSpawnServerResponse) -> ipc_pb2.IpcServerInfo:
+    if not answer.HasField("server"):
+        raise ValueError("names no server")
     return answer.server
 
 

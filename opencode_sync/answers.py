@@ -17,6 +17,7 @@ from opencode_sync.errors import (
 )
 from opencode_sync.metrics import Metrics
 from opencode_sync.pending import Call, PendingRequests
+from opencode_sync.redact import Redactor
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["Answers", "StrayCounters"]
@@ -68,6 +69,8 @@ class Answers:
         self._strays = strays
         self._rescue = rescue
         self._last_error = ""
+        self.redact = Redactor("")
+        """Keeps the token out of what the backend says. Set before the first message."""
 
     def remark(self) -> str:
         """Return the backend's newest error that belonged to no request, for others' messages."""
@@ -107,7 +110,7 @@ class Answers:
                     call.succeed(result)
                 return
         elif payload == "error":
-            refused = error = _server_error(call, message.error)
+            refused = error = self._server_error(call, message.error)
             if self._rescue(call, refused):
                 return
         else:
@@ -122,12 +125,28 @@ class Answers:
             self._strays.without_request += 1
             kind = "without a request"
             if message.HasField("error"):
-                self._last_error = f"; the backend also reported {_describe(message.error)}"
+                self._last_error = f"; the backend also reported {self._describe(message.error)}"
         else:
             kind = self._pending.classify_stray(request_id)
             setattr(self._strays, kind, getattr(self._strays, kind) + 1)
         logger.bind(request_id=request_id, payload=message.WhichOneof("payload")).warning(
             "dropped an answer: {}", kind
+        )
+
+    def _describe(self, error: ipc_pb2.IpcErrorResponse) -> str:
+        return f"{error_code_name(error.code)}: {self.redact(error.message)}"
+
+    def _server_error(self, call: Call[Any], error: ipc_pb2.IpcErrorResponse) -> IpcServerError:
+        unsupported = error.code == ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED or (
+            error.code == ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE and error.message == _NO_PAYLOAD
+        )
+        cls = IpcUnsupportedOperationError if unsupported else IpcServerError
+        reason = self.redact(error.message) or "the backend gave no reason"
+        return cls(
+            f"{call.operation} failed: {reason} ({error_code_name(error.code)})",
+            request_id=call.request_id,
+            code=error.code,
+            operation=call.operation,
         )
 
 
@@ -136,23 +155,5 @@ def _protocol_error(call: Call[Any], got: str) -> IpcProtocolError:
         f"the backend answered {call.operation} with {got}; client and backend may be of different "
         "versions",
         request_id=call.request_id,
-        operation=call.operation,
-    )
-
-
-def _describe(error: ipc_pb2.IpcErrorResponse) -> str:
-    return f"{error_code_name(error.code)}: {error.message}"
-
-
-def _server_error(call: Call[Any], error: ipc_pb2.IpcErrorResponse) -> IpcServerError:
-    unsupported = error.code == ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED or (
-        error.code == ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE and error.message == _NO_PAYLOAD
-    )
-    cls = IpcUnsupportedOperationError if unsupported else IpcServerError
-    return cls(
-        f"{call.operation} failed: {error.message or 'the backend gave no reason'} "
-        f"({error_code_name(error.code)})",
-        request_id=call.request_id,
-        code=error.code,
         operation=call.operation,
     )

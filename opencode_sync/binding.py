@@ -7,6 +7,7 @@ no server, the client binds one the way its user last did, and asks again.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from loguru import logger
 
-from opencode_sync.errors import IpcServerError
+from opencode_sync.errors import IpcConnectionError, IpcError, IpcServerError
 from opencode_sync.operations import Request, discover_server
 from opencode_sync.pending import Call
 from opencode_sync.wire import ipc_pb2
@@ -110,15 +111,24 @@ class ServerBinder:
         with self._lock:
             held, self._held = self._held, []
             self._busy = False
-        done = not attempt.cancelled() and attempt.exception() is None
-        bound = done and attempt.result() is not None
+        failure = attempt.exception()
+        bound = failure is None and attempt.result() is not None
         for call, error in held:
             if bound:
                 self._submit(call)
             elif call.claim():
-                if not attempt.cancelled():
-                    error.__cause__ = attempt.exception()  # why it could not be bound
-                call.fail(error)
+                call.fail(_why_not_bound(error, failure))
+
+
+def _why_not_bound(refusal: IpcServerError, failure: BaseException | None) -> IpcError:
+    """Return the error of a call that was held for nothing; each caller gets its own."""
+    if not isinstance(failure, IpcConnectionError):
+        refusal.__cause__ = failure
+        return refusal
+    lost = copy.copy(failure)
+    lost.request_sent = False  # the backend has said that it did not act on this one
+    lost.__cause__ = failure
+    return lost
 
 
 def _lacks_server(error: IpcServerError) -> bool:

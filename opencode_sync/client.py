@@ -20,7 +20,7 @@ from opencode_sync.config import IpcConfig, IpcConfigProvider, resolve_provider
 from opencode_sync.connection import Connection
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.deadlines import DeadlineSweep
-from opencode_sync.errors import IpcArgumentError, IpcError, IpcUsageError
+from opencode_sync.errors import IpcArgumentError, IpcUsageError
 from opencode_sync.futures import IpcFutures
 from opencode_sync.keeper import Keeper
 from opencode_sync.metrics import GuardedMetrics, Metrics
@@ -40,7 +40,7 @@ __all__ = ["IpcClient"]
 R = TypeVar("R")
 
 _AT_EXIT: Final = 0.5
-"""Seconds the interpreter's exit gives a client that was left open."""
+"""Seconds the interpreter's exit gives all clients that were left open, together."""
 
 
 class IpcClient:
@@ -110,7 +110,7 @@ class IpcClient:
         )
         self._binder = ServerBinder(
             self._binding,
-            submit=self._supervisor.resubmit,
+            submit=self._supervisor.submit,
             make_call=self._make_inner_call,
         )
         self._process: int | None = None  # that has connected; a fork of it must not
@@ -148,13 +148,12 @@ class IpcClient:
         Takes at most the option ``shutdown_timeout`` (and a listener that runs longer than that
         is left to end by itself). The client may be connected again afterwards.
         """
-        self._close(self._options.shutdown_timeout)
+        self._close(Deadline.after(self._options.shutdown_timeout))
 
-    def _close(self, timeout: float) -> None:
+    def _close(self, deadline: Deadline) -> None:
         if self._is_forked():
             self._supervisor.disown()
             return
-        deadline = Deadline.after(timeout)
         self._supervisor.close(deadline)
         if not self._notifier.stop(deadline) and not self._notifier.is_current_thread():
             logger.warning("a callback is still running while its client closes")
@@ -235,15 +234,9 @@ class IpcClient:
         """Return whether the backend answers and its OpenCode server is healthy.
 
         Raises nothing for a backend that is unreachable, slow or unhealthy: that is False. Wrong
-        use of the client still raises.
+        use of the client, and a cancelled token, still raise.
         """
-        try:
-            return self.check_server_health(timeout=timeout, cancel=cancel)
-        except IpcUsageError:
-            raise
-        except IpcError as error:
-            logger.info("the health check failed: {}", error)
-            return False
+        return self._run(operations.health_check(), timeout, cancel)
 
     def check_server_health(
         self, *, timeout: float | None = None, cancel: CancelToken | None = None
@@ -327,10 +320,11 @@ class IpcClient:
             if cancel is not None and cancel.cancelled:
                 call.cancel_by_token()
             else:
-                self._supervisor.submit(call, call.deadline)
+                self._supervisor.submit(call)
             return call.wait(cancel)
         except BaseException:
-            call.cancel()  # an interrupt leaves nothing behind; an ended call is not affected
+            if not call.cancel():  # an interrupt leaves nothing behind
+                call.forget()
             raise
 
     def _begin(
@@ -344,8 +338,13 @@ class IpcClient:
                 call.cancel_by_token()
                 return call
             call.when_done(lambda _: cancel.detach(call))
-        self._sweep.watch(call)
-        self._supervisor.submit(call, NOW)
+        try:
+            self._sweep.watch(call)
+            self._supervisor.submit(call)
+        except BaseException:
+            if not call.cancel():
+                call.forget()
+            raise
         return call
 
     def _make_call(self, request: Request[R], timeout: float) -> Call[R]:
@@ -429,5 +428,6 @@ def _websocket(config: IpcConfig, options: IpcClientOptions) -> Transport:
 @atexit.register
 def _close_all() -> None:
     """Say goodbye for clients that were left open, so that nothing runs on while Python ends."""
+    deadline = Deadline.after(_AT_EXIT)
     for client in list(_open_clients):
-        client._close(_AT_EXIT)
+        client._close(deadline)

@@ -11,7 +11,7 @@ from loguru import logger
 
 from opencode_sync.answers import Answers, StrayCounters
 from opencode_sync.config import IpcConfig, IpcConfigProvider
-from opencode_sync.deadline import NOW, Deadline
+from opencode_sync.deadline import Deadline
 from opencode_sync.errors import (
     IpcConfigError,
     IpcConnectionError,
@@ -26,6 +26,7 @@ from opencode_sync.liveness import Liveness
 from opencode_sync.metrics import Metrics
 from opencode_sync.options import IpcClientOptions
 from opencode_sync.pending import Call, PendingRequests
+from opencode_sync.redact import Redactor
 from opencode_sync.sender import Sender
 from opencode_sync.transport.base import (
     Transport,
@@ -38,11 +39,11 @@ from opencode_sync.transport.base import (
 
 __all__ = ["Connection", "ConnectionEvents"]
 
-_RETRY_STUCK: Final = 0.05
-"""Seconds until another try when the peer does not take what is left and nobody waits to write."""
-
 _FAREWELL: Final = 1.0
 """Seconds at most that a close waits for the peer to say goodbye as well."""
+
+_LAST_WORD: Final = 0.05
+"""Seconds at most for a close that we owe a peer whose connection is over."""
 
 _numbers = itertools.count(1)
 
@@ -92,11 +93,12 @@ class Connection:
         self._sender: Sender | None = None
         self._liveness: Liveness | None = None
         self._authenticated = False
-        self._lock = threading.Lock()  # guards _cause and _drain_planned
+        self._redact = Redactor("")
+        self._lock = threading.Lock()  # guards _cause
         self._cause: Exception | None = None
-        self._drain_planned = False
+        self._number = next(_numbers)
         self._thread = threading.Thread(
-            target=self._run, name=f"opencode-sync-reader-{next(_numbers)}", daemon=True
+            target=self._run, name=f"opencode-sync-reader-{self._number}", daemon=True
         )
 
     # --- Any thread ---
@@ -109,8 +111,8 @@ class Connection:
         """Return whether the caller runs on this connection's own thread."""
         return self._thread is threading.current_thread()
 
-    def submit(self, call: Call[Any], patience: Deadline) -> bool:
-        """Send a call; its answer will end it. Only after ``opened``.
+    def submit(self, call: Call[Any]) -> bool:
+        """Send a call; its answer will end it. Only after ``opened``. Never blocks.
 
         Returns:
             False when the connection has ended: the call is as it was before.
@@ -124,14 +126,17 @@ class Connection:
             self._pending.release(call)
             return True
         assert self._sender is not None  # it was opened
-        self._sender.submit(call, call.request.encode(call.request_id), patience)
+        self._sender.submit(call, call.request.encode(call.request_id))
         return True
 
     def doom(self, cause: Exception) -> None:
         """End the connection now, for this reason unless there was one before. Never blocks."""
         self._set_cause(cause)
         if self._transport is not None:
-            self._transport.abort()
+            try:
+                self._transport.abort()
+            except Exception:  # noqa: BLE001 - not the fault of whoever happens to end it
+                logger.opt(exception=True).error("the transport failed to abort")
 
     def close(self, cause: Exception, deadline: Deadline) -> list[Call[Any]]:
         """Take no more calls and begin to end, politely if the peer lets us.
@@ -151,7 +156,9 @@ class Connection:
         if self.is_current_thread():
             return False
         if self._sender is not None and self._authenticated:
-            patience = Deadline.after(_FAREWELL).earlier(deadline)
+            left = deadline.remaining()
+            # At most half of what is left, so that there is time to see the thread end.
+            patience = Deadline.after(_FAREWELL if left is None else min(_FAREWELL, left / 2))
             self._sender.say_goodbye(1000, "", patience)
             self._thread.join(patience.remaining())
         self.doom(IpcConnectionError("the connection was closed"))
@@ -183,7 +190,10 @@ class Connection:
             logger.opt(exception=True).error("the connection's thread failed; this is a bug")
             cause = IpcConnectionError(f"the connection's thread failed: {error!r}")
             cause.__cause__ = error
-        self._clean_up(cause)
+        try:
+            self._clean_up(cause)
+        except Exception:  # noqa: BLE001 - a transport that cannot even be freed: calls still end
+            logger.opt(exception=True).error("the transport failed while it was freed")
         self._events.ended(self, self._explain(cause), self._pending.close())
 
     def _open(self) -> None:
@@ -192,9 +202,13 @@ class Connection:
         config = self._find_backend()
         transport = self._transport_factory(config, options)
         sender = Sender(
-            transport, metrics=self._metrics, on_broken=self.doom, on_stuck=self._plan_drain
+            transport,
+            name=f"opencode-sync-writer-{self._number}",
+            metrics=self._metrics,
+            on_broken=self.doom,
         )
-        transport.on_output_due = lambda: sender.drain(NOW)
+        transport.on_output_due = sender.drain
+        self._redact = self._answers.redact = Redactor(config.auth_token)
         self._sender, self._transport = sender, transport
         if self._cause is not None:  # doomed before there was a link to abort
             raise TransportClosed("the connection attempt was given up")
@@ -207,7 +221,7 @@ class Connection:
                 operation="connect",
             ) from error
         self._events.authenticating(self)
-        authenticate(transport, config, options.authentication_timeout)
+        authenticate(transport, config, options.authentication_timeout, self._redact)
         self._authenticated = True
         if options.ping_interval is not None:
             self._liveness = Liveness(
@@ -248,10 +262,11 @@ class Connection:
             self._liveness.stop()
         if self._sender is None or self._transport is None:
             return
+        patience = Deadline.after(_LAST_WORD)
         if isinstance(error, TransportProtocolError):
-            self._sender.say_goodbye(error.code, "", NOW)
+            self._sender.say_goodbye(error.code, "", patience)
         elif isinstance(error, TransportClosed) and error.clean:
-            self._sender.say_goodbye(1000 if error.code is None else error.code, "", NOW)
+            self._sender.say_goodbye(1000 if error.code is None else error.code, "", patience)
         self._transport.abort()
         if self._sender.retire(Deadline.after(_FAREWELL)):
             self._transport.dispose()
@@ -262,6 +277,8 @@ class Connection:
             known = self._cause
         if known is None or (isinstance(error, TransportClosed) and error.clean):
             known = error  # a peer's goodbye says more than the write that failed because of it
+        if isinstance(known, TransportError):
+            known = self._redact.clean(known)
         return _as_ipc_error(known, self._endpoint(), self._answers.remark())
 
     def _endpoint(self) -> str | None:
@@ -273,20 +290,6 @@ class Connection:
         with self._lock:
             if self._cause is None:
                 self._cause = cause
-
-    def _plan_drain(self) -> None:
-        """Have the keeper go on writing: the one who wrote had to leave before all was out."""
-        with self._lock:
-            if self._drain_planned:
-                return
-            self._drain_planned = True
-        self._keeper.call_later(_RETRY_STUCK, self._drain)
-
-    def _drain(self) -> None:
-        with self._lock:
-            self._drain_planned = False
-        if self._sender is not None:
-            self._sender.drain(NOW)
 
     def _remark(self) -> str:
         return self._answers.remark()

@@ -35,6 +35,12 @@ class IpcFutures:
     def __init__(self, begin: _Begin) -> None:
         self._begin = begin
 
+    def health_check(
+        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+    ) -> Future[bool]:
+        """See ``IpcClient.health_check``."""
+        return self._begin(operations.health_check(), timeout, cancel)
+
     def check_server_health(
         self, *, timeout: float | None = None, cancel: CancelToken | None = None
     ) -> Future[bool]:

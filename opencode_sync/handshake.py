@@ -14,6 +14,7 @@ from opencode_sync.errors import (
     IpcTimeoutError,
     error_code_name,
 )
+from opencode_sync.redact import Redactor
 from opencode_sync.transport.base import (
     Transport,
     TransportClosed,
@@ -29,13 +30,14 @@ _OPERATION: Final = "authenticate"
 _REMEDY: Final = "check that the token is the one this backend was started with"
 
 
-def authenticate(transport: Transport, config: IpcConfig, timeout: float) -> None:
+def authenticate(transport: Transport, config: IpcConfig, timeout: float, redact: Redactor) -> None:
     """Shake hands on a link that was just opened. Its reader calls, before anybody else writes.
 
     Args:
         transport: The open link.
         config: Holds the token.
         timeout: Seconds for the whole handshake.
+        redact: Keeps the token out of what the peer says.
 
     Raises:
         IpcAuthenticationError: the backend refused, or closed instead of answering.
@@ -69,24 +71,21 @@ def authenticate(transport: Transport, config: IpcConfig, timeout: float) -> Non
         )
     except TransportClosed as error:
         said = f" with code {error.code}" if error.code is not None else " without a word"
-        text = _without(config.auth_token, error.reason)
-        reason = f" ({text})" if text else ""
-        cause = TransportClosed(
-            _without(config.auth_token, str(error)), code=error.code, reason=text, clean=error.clean
-        )
+        reason = f" ({redact(error.reason)})" if error.reason else ""
+        cause = redact.clean(error)
         problem = IpcAuthenticationError(
             f"{transport.endpoint} closed the connection{said}{reason} instead of answering the "
             f"handshake; {_REMEDY}",
             endpoint=transport.endpoint,
         )
     else:
-        _check(answer, transport.endpoint, config.auth_token)
+        _check(answer, transport.endpoint, redact)
         return
     # Out here, where the peer's own words, which may quote the token, are no longer the context.
     raise problem from cause
 
 
-def _check(answer: bytes, endpoint: str, token: str) -> None:
+def _check(answer: bytes, endpoint: str, redact: Redactor) -> None:
     try:
         message = ipc_pb2.IpcServerMessage.FromString(answer)
     except DecodeError as error:
@@ -100,7 +99,7 @@ def _check(answer: bytes, endpoint: str, token: str) -> None:
     if payload == "error":
         code = error_code_name(message.error.code)
         raise IpcAuthenticationError(
-            f"{endpoint} refused the handshake: {_without(token, message.error.message)} ({code}); "
+            f"{endpoint} refused the handshake: {redact(message.error.message)} ({code}); "
             f"{_REMEDY}",
             endpoint=endpoint,
         )
@@ -113,12 +112,7 @@ def _check(answer: bytes, endpoint: str, token: str) -> None:
         )
     response = message.auth_handshake_response
     if not response.success:
-        reason = _without(token, response.error) or "no reason given"
+        reason = redact(response.error) or "no reason given"
         raise IpcAuthenticationError(
             f"{endpoint} refused the token: {reason}; {_REMEDY}", endpoint=endpoint
         )
-
-
-def _without(token: str, text: str) -> str:
-    """Return the peer's text; a peer that quotes the token does not get it into our errors."""
-    return text.replace(token, "[token]")

@@ -10,8 +10,6 @@ from collections.abc import Callable
 
 from loguru import logger
 
-from opencode_sync.deadline import Deadline
-
 __all__ = ["Keeper", "Timer"]
 
 
@@ -77,20 +75,19 @@ class Keeper:
         """Run ``action`` in ``seconds`` or soon after."""
         return self.call_at(time.monotonic() + seconds, action)
 
-    def stop(self) -> None:
-        """Take no more timers, drop those there are, and let the thread end. Never blocks."""
+    def stop(self) -> threading.Thread | None:
+        """Take no more timers, drop those there are, and let the thread end. Never blocks.
+
+        Returns:
+            The thread, for the caller to join; None when there is none, or the caller is it.
+        """
         with self._changed:
             self._open = False
             self._timers.clear()
             self._changed.notify()
-
-    def join(self, deadline: Deadline) -> bool:
-        """Wait until a stopped keeper's thread has ended; returns whether it has."""
-        thread = self._thread
-        if thread is None or thread is threading.current_thread():
-            return thread is None
-        thread.join(deadline.remaining())
-        return not thread.is_alive()
+            # From here on it is nobody's, and ends, also when the keeper is opened again at once.
+            thread, self._thread = self._thread, None
+        return None if thread is threading.current_thread() else thread
 
     def _run(self) -> None:
         while (timer := self._next_due()) is not None:
@@ -105,7 +102,7 @@ class Keeper:
     def _next_due(self) -> Timer | None:
         """Wait for the next timer that is due; None when the keeper was stopped."""
         with self._changed:
-            while self._open:
+            while self._thread is threading.current_thread():
                 if not self._timers:
                     self._changed.wait()
                     continue
@@ -113,5 +110,4 @@ class Keeper:
                 if left <= 0:
                     return heapq.heappop(self._timers)[2]
                 self._changed.wait(left)
-            self._thread = None
             return None

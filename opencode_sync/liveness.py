@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from opencode_sync.deadline import NOW
 from opencode_sync.errors import IpcConnectionError
 from opencode_sync.keeper import Keeper, Timer
 from opencode_sync.sender import Sender
@@ -74,7 +73,7 @@ class Liveness:
             self._plan(heard + self._interval)
         elif self._pinged_at <= heard:
             self._pinged_at = now
-            self._sender.ping(NOW)
+            self._sender.ping()
             self._plan(now + self._timeout)
         elif now >= self._pinged_at + self._timeout:
             self._on_dead(

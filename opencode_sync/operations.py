@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from opencode_sync.errors import IpcArgumentError
@@ -16,6 +16,7 @@ __all__ = [
     "create_session",
     "delete_session",
     "discover_server",
+    "health_check",
     "list_sessions",
     "spawn_server",
     "stop_server",
@@ -36,6 +37,7 @@ class Operation(Generic[R]):
         idempotent: Whether doing it twice is as good as once, so that it may be repeated when the
             connection was lost before the answer came.
         needs_server: Whether the backend must be bound to an OpenCode server.
+        failure: The result that stands for every failure, where callers want none raised.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Operation(Generic[R]):
     result: Callable[[Any], R]
     idempotent: bool
     needs_server: bool
+    failure: R | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ _DISCOVER_SERVER = Operation(
 _SPAWN_SERVER = Operation("spawn_server", "spawn_server_response", _server_of_spawn, False, False)
 _STOP_SERVER = Operation("stop_server", "stop_server_response", _success, False, False)
 _CHECK_HEALTH = Operation("check_health", "check_health_response", _healthy, True, True)
+_HEALTH_CHECK = replace(_CHECK_HEALTH, failure=False)
 _LIST_SESSIONS = Operation("list_sessions", "session_list", _sessions, True, True)
 _CREATE_SESSION = Operation("create_session", "session_info", _session, False, True)
 _DELETE_SESSION = Operation("delete_session", "delete_session_response", _success, False, True)
@@ -146,6 +150,11 @@ def check_health() -> Request[bool]:
     """Ask whether the OpenCode server the backend is bound to is healthy."""
     message = ipc_pb2.IpcClientMessage(check_health=ipc_pb2.IpcCheckHealthRequest())
     return _request(_CHECK_HEALTH, message)
+
+
+def health_check() -> Request[bool]:
+    """Ask the same, and take every failure to get an answer for a no."""
+    return Request(_HEALTH_CHECK, check_health().body)
 
 
 def list_sessions() -> Request[Sequence[oc_session_pb2.OcSessionInfo]]:

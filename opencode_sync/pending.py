@@ -99,7 +99,12 @@ class Call(Future[R]):
     def fail(self, error: BaseException) -> None:
         """End the call with an exception of its own. The caller has claimed it."""
         self._record(success=False)
-        self.set_exception(error)
+        failure = self.request.operation.failure
+        if failure is None or isinstance(error, IpcUsageError | IpcCancelledError):
+            self.set_exception(error)
+        else:
+            logger.info("{} failed: {}", self.operation, error)
+            self.set_result(failure)
 
     def expire(self) -> bool:
         """End the call because its time is up, unless it has ended already."""
@@ -128,6 +133,11 @@ class Call(Future[R]):
         """End the call because its ``CancelToken`` says so, unless it has ended already."""
         if self.claim():
             self.fail(self._release_for(self._cancelled_error))
+
+    def forget(self) -> None:
+        """Take a call that has ended out of any table, should an interrupt have left it there."""
+        if self.holder is not None:
+            self.holder.release(self)
 
     # --- Waiting for it ---
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from opencode_sync.deadline import Deadline
+from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.metrics import Metrics
 from opencode_sync.pending import Call
 from opencode_sync.transport.base import Transport, TransportClosed, TransportError
@@ -15,67 +15,67 @@ from opencode_sync.transport.base import Transport, TransportClosed, TransportEr
 __all__ = ["Sender"]
 
 _BATCH_BYTES: Final = 65_536
+_NEVER: Final = Deadline(None)
 
 
 class Sender:
-    """Queues messages and has one thread at a time write them.
+    """Queues messages and has one thread at a time write them, without ever making one wait.
 
     Whoever hands in a message tries to become the writer; if another thread is it already, that one
-    writes this message as well, and the caller goes on at once. So nobody waits for the lock, what
-    queues up meanwhile goes out together, and a writer that runs out of patience leaves the rest to
-    the next. Any thread may call any method.
+    writes this message as well. So nobody waits for the lock, and what queues up meanwhile goes out
+    together. A writer never waits for the peer either: when that takes no more, a thread made for
+    the purpose writes on until all is out. Any thread may call any method.
     """
 
     def __init__(
         self,
         transport: Transport,
         *,
+        name: str,
         metrics: Metrics | None,
         on_broken: Callable[[TransportError], None],
-        on_stuck: Callable[[], None],
     ) -> None:
         """Make a sender.
 
         Args:
             transport: Where to write.
+            name: What to call the thread that writes when the peer is slow.
             metrics: Told of each request written.
             on_broken: Called on the writing thread when the link failed.
-            on_stuck: Called when the peer does not take what is left and the writer must go;
-                has to see to it that ``drain`` is called again.
         """
         self._transport = transport
+        self._name = name
         self._metrics = metrics
         self._on_broken = on_broken
-        self._on_stuck = on_stuck
         # Appended to by everyone, popped by the writer: each an atomic step of the deque.
         self._queue: deque[tuple[Call[Any], bytes]] = deque()
         self._ping_due = False
-        self._retired = False
-        # Held by the writer; guards the transport's writing half. Waited for only at the end.
+        # Held by the writer; guards the transport's writing half and the attributes below. Nobody
+        # waits for it but who ends the link, and the thread for slow peers.
         self._writing = threading.Lock()
+        self._retired = False
+        self._patient: threading.Thread | None = None
 
-    def submit(self, call: Call[Any], message: bytes, patience: Deadline) -> None:
-        """Send ``message`` for ``call``; one that has ended by then is not sent.
-
-        Blocks only while the peer takes no more and ``patience`` lasts.
-        """
+    def submit(self, call: Call[Any], message: bytes) -> None:
+        """Send ``message`` for ``call``; one that has ended by then is not sent. Never blocks."""
         self._queue.append((call, message))
-        self.drain(patience)
+        self.drain()
 
-    def ping(self, patience: Deadline) -> None:
-        """Send a sign-of-life request."""
+    def ping(self) -> None:
+        """Send a sign-of-life request. Never blocks."""
         self._ping_due = True
-        self.drain(patience)
+        self.drain()
 
-    def drain(self, patience: Deadline) -> None:
-        """Write what is due, unless another thread is at it."""
+    def drain(self) -> None:
+        """Write what is due, unless another thread is at it. Never blocks."""
         # Looking again after letting go of the lock is what makes it safe not to wait for it: what
         # was queued while we wrote is either seen here, or its own thread got the lock.
         while self._due() and self._writing.acquire(blocking=False):
             try:
-                if self._retired:
-                    return
-                finished = self._write(patience)
+                if self._retired or self._patient is not None:
+                    return  # nobody writes any more, or that thread will
+                if not self._write(NOW):
+                    self._start_patient_thread()
             except TransportError as error:
                 self._on_broken(error)
                 return
@@ -85,12 +85,15 @@ class Sender:
                 raise
             finally:
                 self._writing.release()
-            if not finished:
-                self._on_stuck()
-                return
 
     def say_goodbye(self, code: int, reason: str, patience: Deadline) -> None:
-        """Send what is due and a close, if nobody is stuck writing; never raises."""
+        """Send what is due and a close, unless a writer is stuck. Never raises.
+
+        Args:
+            code: The close code.
+            reason: Its text.
+            patience: Until when to wait for the writer, and for the peer to take it.
+        """
         if self._writing.acquire(timeout=patience.remaining() or 0):
             try:
                 if not self._retired:
@@ -106,13 +109,40 @@ class Sender:
         if not self._writing.acquire(timeout=patience.remaining() or 0):
             return False
         self._retired = True
+        patient = self._patient
         self._writing.release()
-        return True
+        if patient is None:
+            return True
+        patient.join(patience.remaining())
+        return not patient.is_alive()
+
+    def _start_patient_thread(self) -> None:
+        """Have another thread write on. The caller holds the lock."""
+        thread = threading.Thread(target=self._write_patiently, name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise TransportClosed(f"no thread could be had to write on: {error}") from error
+        self._patient = thread
+
+    def _write_patiently(self) -> None:
+        """Write on while the peer takes its time; ends when all is out, or with the link."""
+        with self._writing:
+            try:
+                if not self._retired:
+                    self._write(_NEVER)
+            except TransportError as error:
+                self._on_broken(error)
+                return
+            self._patient = None
+        # What came since the last look found the lock taken, and its thread went on.
+        self.drain()
 
     def _due(self) -> bool:
         return bool(self._queue) or self._ping_due or self._transport.output_due
 
     def _write(self, patience: Deadline) -> bool:
+        """Write all there is; returns False when the peer did not take it in time."""
         transport = self._transport
         if transport.output_due and not transport.flush(patience):
             return False

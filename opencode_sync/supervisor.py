@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from opencode_sync.connection import Connection
-from opencode_sync.deadline import NOW, Deadline
+from opencode_sync.deadline import Deadline
 from opencode_sync.deadlines import DeadlineSweep
 from opencode_sync.errors import (
     IpcConnectionError,
@@ -95,21 +95,23 @@ class Supervisor:
         if opening is None or connection is None:  # it could not even begin
             raise self._down_error(sent=False)
         try:
-            opening.result(deadline.remaining())
+            error = opening.exception(deadline.remaining())
         except TimeoutError:
-            if not opening.done():
-                self._give_up(connection, _connect_timeout(timeout, "the attempt did not end"))
-        error = opening.exception(_SETTLED)
+            self._give_up(connection, _connect_timeout(timeout, "the attempt did not end"))
+            error = opening.exception(_SETTLED)
         if error is not None:
             connection.wait_ended(Deadline.after(_JOINED))  # leave no thread behind
             raise _own(error) from error.__cause__
 
-    def submit(self, call: Call[Any], patience: Deadline) -> None:
-        """Send a call, or have it wait for a connection, or end it with the reason why not."""
+    def submit(self, call: Call[Any]) -> None:
+        """Send a call, or have it wait for a connection, or end it with the reason why not.
+
+        Never blocks.
+        """
         try:
             while True:
                 live = self._live
-                if live is not None and live.submit(call, patience):
+                if live is not None and live.submit(call):
                     return
                 with self._changed:
                     if self._live is not live:
@@ -120,10 +122,6 @@ class Supervisor:
             refusal = error
         if refusal is not None and call.claim():
             call.fail(refusal)
-
-    def resubmit(self, call: Call[Any]) -> None:
-        """Send a call once more, without blocking."""
-        self.submit(call, NOW)
 
     def close(self, deadline: Deadline) -> None:
         """End the connection and every call; returns when it is over, or the deadline has come."""
@@ -155,11 +153,12 @@ class Supervisor:
                     opening, _ = self._note_end(self._connection, cause)
                 self._previous = None
                 self._closing = False
-                self._keeper.stop()
+                keeper_thread = self._keeper.stop()
                 self._changed.notify_all()
             if opening is not None:
                 opening.set_exception(cause)
-        self._keeper.join(deadline)
+        if keeper_thread is not None:
+            keeper_thread.join(deadline.remaining())
 
     def is_connection_thread(self) -> bool:
         """Return whether the caller runs on the connection's own thread."""
@@ -190,7 +189,7 @@ class Supervisor:
             opening, self._opening = self._opening, None
             self._machine.advance(ConnectionState.CONNECTED, attempt=self._attempt)
         for call in self._waiting.take_all():
-            self.resubmit(call)
+            self.submit(call)
         if opening is not None:
             opening.set_result(None)
 

@@ -111,7 +111,10 @@ class Transport(ABC):
 
     @abstractmethod
     def send(self, messages: Sequence[bytes]) -> None:
-        """Put whole messages into the output, in order, without writing. Writer only."""
+        """Put whole messages into the output, in order, without writing. Writer only.
+
+        After ``close`` or the link's end, this or the next ``flush`` raises ``TransportClosed``.
+        """
 
     @abstractmethod
     def flush(self, deadline: Deadline) -> bool:
@@ -121,7 +124,7 @@ class Transport(ABC):
             True when nothing is left; False when the deadline came first and the rest is kept.
 
         Raises:
-            TransportError: the link is broken.
+            TransportError: the link has ended. If the reader saw it first, this is what it saw.
         """
 
     @property
@@ -137,8 +140,8 @@ class Transport(ABC):
     def close(self, code: int, reason: str, deadline: Deadline) -> None:
         """Say goodbye: write the output and a close, without waiting for the peer's. Writer only.
 
-        The reader sees the peer's own close as ``TransportClosed``. Call ``abort`` afterwards in
-        any case. Never raises.
+        The reader sees the peer's own close as ``TransportClosed``. A second time only what is left
+        of the first is written. Call ``abort`` afterwards in any case. Never raises.
         """
 
     @abstractmethod

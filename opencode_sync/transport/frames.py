@@ -123,7 +123,7 @@ class FrameReader:
         if not self._final:
             return None
         event = self._opcode, bytes(self._partial)
-        self._opcode, self._partial, self._fragments = 0, bytearray(), 0
+        self._opcode, self._partial = 0, bytearray()
         return event
 
     def _take_header(self) -> tuple[int, int] | None:
@@ -165,7 +165,7 @@ class FrameReader:
             (length,) = struct.unpack_from(">Q", buffer, start + 2)
             if length < 0x10000:
                 raise TransportProtocolError("the peer wrote a length longer than it has to be")
-        self._check_size(length)
+        self._check_size(opcode, length)
         self._position = start + size
         return first, length
 
@@ -185,7 +185,7 @@ class FrameReader:
         if opcode != CONTINUATION and self._opcode:
             raise TransportProtocolError("the peer began a message inside another")
 
-    def _check_size(self, length: int) -> None:
+    def _check_size(self, opcode: int, length: int) -> None:
         size = len(self._partial) + length
         if size > self._limit:
             raise TransportProtocolError(
@@ -193,7 +193,7 @@ class FrameReader:
                 f"{self._limit} (option max_message_size)",
                 code=_TOO_BIG,
             )
-        self._fragments += 1
+        self._fragments = 1 if opcode else self._fragments + 1
         if self._fragments > MAX_FRAGMENTS:
             raise TransportProtocolError(
                 f"the peer cut a message into more than {MAX_FRAGMENTS} fragments", code=_TOO_BIG

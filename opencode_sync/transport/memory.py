@@ -106,7 +106,8 @@ class MemoryTransport(Transport):
         if self._output:
             messages, self._output = self._output, []
             if not self._outbox.put(messages):
-                raise TransportClosed("the link has ended")
+                # Why it ended, where the other end said so: that is what really happened.
+                raise self._inbox.ended or TransportClosed("the link has ended")
         return True
 
     @property
@@ -118,6 +119,8 @@ class MemoryTransport(Transport):
         self.last_received_at = time.monotonic()
 
     def close(self, code: int, reason: str, deadline: Deadline) -> None:
+        self._outbox.put(self._output)
+        self._output = []
         self._outbox.finish(
             TransportClosed("the client closed the link", code=code, reason=reason, clean=True)
         )

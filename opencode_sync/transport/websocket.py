@@ -1,20 +1,21 @@
 """The WebSocket transport: our socket, websocket-client's handshake, our frames.
 
-What websocket-client does well, the opening handshake, it does here, over a socket that we opened
-and guard. Handing it that socket is what keeps proxies from the environment, redirects and
+What websocket-client does well, the opening handshake, it does in ``upgrade``, over a socket that
+we opened. Handing it that socket is what keeps proxies from the environment, redirects and
 unbounded waits out of the connection. Everything after the handshake is ``frames``.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
-
-import websocket
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.transport.base import (
@@ -35,6 +36,7 @@ from opencode_sync.transport.frames import (
     encode_frame,
     parse_close,
 )
+from opencode_sync.transport.upgrade import upgrade
 
 if TYPE_CHECKING:
     from opencode_sync.config import IpcConfig
@@ -45,18 +47,12 @@ __all__ = ["WebSocketTransport"]
 # Windows has no per-call way to write without waiting, so there the whole socket never waits.
 _DONTWAIT: Final[int | None] = getattr(socket, "MSG_DONTWAIT", None)
 
-_MAX_HANDSHAKE_BYTES: Final = 65536
-_UNSUPPORTED_DATA: Final = 1003
+# A broken link is an error of this call, also in a program that wants to die of broken pipes.
+_SEND_FLAGS: Final[int] = (_DONTWAIT or 0) | getattr(socket, "MSG_NOSIGNAL", 0)
 
-# What a peer that is no WebSocket server can make the library raise, wrapped or not.
-_HANDSHAKE_FAILURES: Final = (
-    websocket.WebSocketException,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-)
+_CONNECTING: Final = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+_UNSUPPORTED_DATA: Final = 1003
+_LONGEST_WAIT: Final = 24 * 3600.0  # seconds; what the system can count in one call has an end
 
 
 class WebSocketTransport(Transport):
@@ -76,18 +72,27 @@ class WebSocketTransport(Transport):
         self._socket: socket.socket | None = None
         self._heard_binary = False
         self._aborted = False
+        # How the reader saw the link end. The writer tells it as well: it is what really happened.
+        self._end: TransportError | None = None
+        self._ending = threading.RLock()  # guards the descriptor: no freed number is shut down
         # Owed to the peer: filled by the reader, emptied by the writer. One place each, so that a
         # flood of pings costs one pong.
         self._pong: deque[bytes] = deque(maxlen=1)
         # The writer's: frames not yet begun, and what is left of the one being written.
         self._output: deque[bytes] = deque()
         self._rest = memoryview(b"")
+        self._said_goodbye = False
 
     # --- The reader ---
 
     def connect(self, deadline: Deadline) -> None:
         sock = self._dial(deadline)
-        self._shake_hands(sock, deadline)
+        try:
+            self._frames.feed(upgrade(sock, self.endpoint, deadline))
+        except TransportError as error:
+            if self._aborted:
+                raise TransportClosed("the connection attempt was aborted") from error
+            raise
         if _DONTWAIT is None:  # pragma: no cover - Windows
             sock.setblocking(False)
         else:
@@ -95,73 +100,62 @@ class WebSocketTransport(Transport):
         self.last_received_at = time.monotonic()
 
     def _dial(self, deadline: Deadline) -> socket.socket:
-        sock = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
-        # Set first, so that an abort() from now on ends whatever this thread waits for.
-        self._socket = sock
-        if self._aborted:
-            raise TransportClosed("the connection attempt was aborted")
         try:
-            sock.settimeout(_positive(deadline.remaining()))
-            sock.connect((self._host, self._port))
+            sock = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
+            self._socket = sock
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except TimeoutError as error:
-            raise TransportTimeout(f"nothing answered at {self.endpoint} in time") from error
+            sock.setblocking(False)
+            problem = sock.connect_ex((self._host, self._port))
+            # An abort() before this line is seen in _aborted; one after it ends the wait.
+            if problem in _CONNECTING and not self._aborted:
+                if not _wait(sock, deadline, write=True):
+                    raise TransportTimeout(
+                        f"nothing answered at {self.endpoint} in time; check that a backend runs "
+                        "there and is not overloaded"
+                    )
+                problem = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if self._aborted:
+                raise TransportClosed("the connection attempt was aborted")
+            if problem:
+                raise OSError(problem, os.strerror(problem))
         except OSError as error:
             raise TransportError(
-                f"could not connect to {self.endpoint}: {_cause(error)}"
+                f"could not connect to {self.endpoint}: {_cause(error)}; check that a backend runs "
+                "there, or start one with: opencode-sync gateway"
             ) from error
         return sock
 
-    def _shake_hands(self, sock: socket.socket, deadline: Deadline) -> None:
-        guarded = _HandshakeSocket(sock, deadline)
-        try:
-            websocket.WebSocket().connect(  # type: ignore[no-untyped-call]
-                self.endpoint, socket=guarded, redirect_limit=0, suppress_origin=True
-            )
-        except _HandshakeTooLong as error:
-            raise TransportProtocolError(
-                f"{self.endpoint} answered the WebSocket handshake with more than "
-                f"{_MAX_HANDSHAKE_BYTES} bytes; is another program using this port?"
-            ) from error
-        except websocket.WebSocketTimeoutException as error:
-            raise TransportTimeout(
-                f"{self.endpoint} accepted the connection but did not answer the WebSocket "
-                "handshake in time; is another program using this port?"
-            ) from error
-        except websocket.WebSocketBadStatusException as error:
-            # The library's own text quotes headers and body, which may hold secrets.
-            raise TransportError(
-                f"{self.endpoint} refused the WebSocket handshake with HTTP status "
-                f"{error.status_code}"
-            ) from None
-        except websocket.WebSocketConnectionClosedException as error:
-            raise TransportClosed(
-                f"{self.endpoint} closed the connection during the WebSocket handshake"
-            ) from error
-        except _HANDSHAKE_FAILURES as error:
-            raise TransportError(
-                f"{self.endpoint} did not answer as a WebSocket server; is another program using "
-                "this port?"
-            ) from error
-        self._frames.feed(guarded.read_ahead)
-
     def receive(self, deadline: Deadline | None = None) -> bytes:
-        while True:
-            event = self._frames.next_event()
-            if event is None:
-                self._frames.feed(self._read(deadline))
-                continue
-            opcode, payload = event
-            if opcode == BINARY:
-                self._heard_binary = True
-                return payload
-            if opcode == PING:
-                self._pong.append(payload)
-                self.on_output_due()
-            elif opcode == TEXT:
-                self._ignore_text()
-            elif opcode == CLOSE:
-                self._raise_close(payload)
+        if self._end is not None:
+            raise self._end
+        late = False
+        try:
+            while True:
+                event = self._frames.next_event()
+                if event is None:
+                    # What has come already is taken even late, but once: a peer that keeps sending
+                    # what is no whole message must not stretch the deadline.
+                    if late:
+                        raise TransportTimeout("no whole message came in time")
+                    late = deadline is not None and deadline.passed()
+                    self._frames.feed(self._read(deadline))
+                    continue
+                opcode, payload = event
+                if opcode == BINARY:
+                    self._heard_binary = True
+                    return payload
+                if opcode == PING:
+                    self._pong.append(payload)
+                    self.on_output_due()
+                elif opcode == TEXT:
+                    self._ignore_text()
+                elif opcode == CLOSE:
+                    self._raise_close(payload)
+        except TransportTimeout:
+            raise
+        except TransportError as error:
+            self._end = error
+            raise
 
     def _ignore_text(self) -> None:
         # As a first message it tells that this is no IPC backend; later it disturbs nobody.
@@ -209,12 +203,18 @@ class WebSocketTransport(Transport):
         return data
 
     def dispose(self) -> None:
+        # Not for ever: in a forked child the lock may be held by a thread that is not there.
+        mine = self._ending.acquire(timeout=0.2)
         if self._socket is not None:
             self._socket.close()
+        if mine:
+            self._ending.release()
 
     # --- The writer ---
 
     def send(self, messages: Sequence[bytes]) -> None:
+        if self._said_goodbye and messages:
+            raise TransportClosed("the connection was closed on this side")
         for message in messages:
             self._output.append(encode_frame(BINARY, message))
 
@@ -226,11 +226,16 @@ class WebSocketTransport(Transport):
         return bool(self._rest or self._output or self._pong)
 
     def flush(self, deadline: Deadline) -> bool:
+        if self._end is not None:
+            raise self._end
+        return self._write(deadline)
+
+    def _write(self, deadline: Deadline) -> bool:
         sock = self._open_socket()
         try:
             while self._rest or self._next_output():
                 try:
-                    written = sock.send(self._rest, _DONTWAIT or 0)
+                    written = sock.send(self._rest, _SEND_FLAGS)
                 except BlockingIOError:
                     if not _wait(sock, deadline, write=True):
                         return False
@@ -250,9 +255,11 @@ class WebSocketTransport(Transport):
         return bool(frames)
 
     def close(self, code: int, reason: str, deadline: Deadline) -> None:
-        self._output.append(encode_frame(CLOSE, close_payload(code, reason)))
+        if not self._said_goodbye:  # a second one would be a frame after the last
+            self._output.append(encode_frame(CLOSE, close_payload(code, reason)))
+        self._said_goodbye = True
         try:
-            self.flush(deadline)
+            self._write(deadline)
         except TransportError:
             return  # the link is gone already, which is what close() is for
 
@@ -260,72 +267,19 @@ class WebSocketTransport(Transport):
 
     def abort(self) -> None:
         self._aborted = True
-        sock = self._socket
-        if sock is None:
-            return
-        try:
-            # Not close(): closing a descriptor does not wake a thread that waits in recv() on it.
-            sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # not connected any more: nobody can be waiting
+        with self._ending:
+            if self._socket is None:
+                return
+            try:
+                # Not close(): that does not wake a thread that waits in recv() on the descriptor.
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # not connected any more: nobody can be waiting
 
     def _open_socket(self) -> socket.socket:
         if self._socket is None:
             raise TransportClosed("the transport is not connected")
         return self._socket
-
-
-class _HandshakeTooLong(Exception):
-    """The peer's answer to the handshake has no end."""
-
-
-class _HandshakeSocket:
-    """What websocket-client sees of our socket while it shakes hands.
-
-    It gives the whole handshake one deadline and one limit in bytes, where the library has a
-    time-out per byte and no limit, and reads ahead, where the library reads byte by byte.
-    """
-
-    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
-        self._socket = sock
-        self._deadline = deadline
-        self._delivered = 0
-        self.read_ahead = b""
-        """What came after the handshake's last byte: the first frames."""
-
-    def recv(self, size: int) -> bytes:
-        if self._delivered >= _MAX_HANDSHAKE_BYTES:
-            raise _HandshakeTooLong
-        if not self.read_ahead:
-            self._arm()
-            self.read_ahead = self._socket.recv(4096)
-        data, self.read_ahead = self.read_ahead[:size], self.read_ahead[size:]
-        # Counted as delivered, not as read: frames may stand right behind the handshake.
-        self._delivered += len(data)
-        return data
-
-    def send(self, data: bytes) -> int:
-        self._arm()
-        return self._socket.send(data)
-
-    def _arm(self) -> None:
-        if self._deadline.passed():
-            raise TimeoutError
-        self._socket.settimeout(_positive(self._deadline.remaining()))
-
-    def gettimeout(self) -> float | None:
-        return self._socket.gettimeout()
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def close(self) -> None:
-        """Leave the socket to the transport, which owns it."""
-
-
-def _positive(seconds: float | None) -> float | None:
-    """Return a time-out sockets accept as one: 0 would mean "do not wait" to them."""
-    return None if seconds is None else max(seconds, 0.001)
 
 
 def _cause(error: Exception) -> str:
@@ -334,10 +288,17 @@ def _cause(error: Exception) -> str:
 
 def _wait(sock: socket.socket, deadline: Deadline, *, write: bool) -> bool:
     """Wait until the socket can be read or written; returns False when the deadline came first."""
-    left = deadline.remaining()
-    if not hasattr(select, "poll"):  # pragma: no cover - Windows
-        readers, writers = ([], [sock]) if write else ([sock], [])
-        return any(select.select(readers, writers, [], left))
-    poller = select.poll()
-    poller.register(sock, select.POLLOUT if write else select.POLLIN)
-    return bool(poller.poll(None if left is None else left * 1000))
+    while True:
+        left = deadline.remaining()
+        step = left if left is None else min(left, _LONGEST_WAIT)
+        if hasattr(select, "poll"):
+            poller = select.poll()
+            poller.register(sock, select.POLLOUT if write else select.POLLIN)
+            ready = bool(poller.poll(None if step is None else step * 1000))
+        else:  # pragma: no cover - Windows, where a failed connect shows as an exceptional state
+            readers, writers = ([], [sock]) if write else ([sock], [])
+            ready = any(select.select(readers, writers, writers, step))
+        if ready:
+            return True
+        if deadline.passed():
+            return False

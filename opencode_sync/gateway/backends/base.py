@@ -1,0 +1,122 @@
+"""What a gateway asks of whatever keeps the sessions.
+
+A backend is started once, used from many worker threads at the same time, and closed once. Each
+operation gets a deadline and must not outlive it by much: the worker that runs it is one of a
+bounded number. What a backend cannot do it says by ``BackendError``, whose text reaches the
+client's user as it is: one sentence that names the problem and the remedy, and no secret. Any other
+exception is a bug; the client is told only that there was one.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+
+from opencode_sync.deadline import Deadline
+from opencode_sync.errors import IpcError
+from opencode_sync.wire import ipc_pb2, oc_session_pb2
+
+__all__ = ["Backend", "BackendError", "check_session_id"]
+
+
+class BackendError(IpcError):
+    """A backend cannot start, or cannot do what was asked; its message reaches people.
+
+    Attributes:
+        code: An ``IpcErrorCode`` of the schema.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Backend(ABC):
+    """Keeps sessions on behalf of a gateway's clients.
+
+    ``start`` and ``close`` are called by the gateway's owner; every other method by any number of
+    worker threads at once.
+    """
+
+    name: str
+    """Which kind this is: ``"embedded"`` or ``"opencode"``."""
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """What people are told they talk to: ``"OpenCode at http://127.0.0.1:4096"``. No secret."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Get ready; called before any operation. A second call does nothing.
+
+        Raises:
+            BackendError: it cannot work here; the text says why and what to do.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free everything, within a bounded time. More than once, or unstarted, is fine."""
+
+    @abstractmethod
+    def discover_server(self, *, deadline: Deadline) -> ipc_pb2.IpcServerInfo | None:
+        """Find a running server and use it from now on; None when there is none."""
+
+    @abstractmethod
+    def spawn_server(self, port: int | None, *, deadline: Deadline) -> ipc_pb2.IpcServerInfo:
+        """Start a server, wait until it is healthy, and use it from now on.
+
+        Args:
+            port: Where it has to listen; None leaves the choice to the server.
+            deadline: When to give up.
+        """
+
+    @abstractmethod
+    def stop_server(self, *, deadline: Deadline) -> bool:
+        """Stop the server in use, if it is ours; returns whether it ended."""
+
+    @abstractmethod
+    def check_health(self, *, deadline: Deadline) -> bool:
+        """Return whether the server in use works."""
+
+    @abstractmethod
+    def list_sessions(self, *, deadline: Deadline) -> list[oc_session_pb2.OcSessionInfo]:
+        """Return all sessions, the most recently updated first."""
+
+    @abstractmethod
+    def create_session(
+        self, title: str | None, *, deadline: Deadline
+    ) -> oc_session_pb2.OcSessionInfo:
+        """Create a session; None leaves the title to the backend."""
+
+    @abstractmethod
+    def delete_session(self, session_id: str, *, deadline: Deadline) -> bool:
+        """Delete a session; returns False when there is none of this id.
+
+        Raises:
+            BackendError: INVALID_MESSAGE for an id that no session can have.
+        """
+
+
+_SESSION_ID = re.compile(r"ses[A-Za-z0-9_-]*\Z")
+_SHOWN_CHARACTERS = 40
+
+
+def check_session_id(session_id: str) -> str:
+    """Return the id if a session can have it.
+
+    Raises:
+        BackendError: INVALID_MESSAGE, naming the field and what is wrong with it.
+    """
+    if _SESSION_ID.match(session_id):
+        return session_id
+    if not session_id:
+        problem = "it is empty"
+    else:
+        shown = ascii(session_id[:_SHOWN_CHARACTERS])
+        problem = f"{shown}{'...' if len(session_id) > _SHOWN_CHARACTERS else ''} is not one"
+    raise BackendError(
+        ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE,
+        f'session_id must be an id such as "ses_" followed by letters, digits, "_" or "-", but '
+        f"{problem}; use an id that list_sessions or create_session returned",
+    )

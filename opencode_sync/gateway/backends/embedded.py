@@ -1,0 +1,147 @@
+"""Sessions in a SQLite file: no OpenCode, no network, nothing lost that was answered."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import platformdirs
+
+from opencode_sync.deadline import Deadline
+from opencode_sync.gateway.backends.base import Backend, BackendError, check_session_id
+from opencode_sync.gateway.backends.session_file import SessionFile
+from opencode_sync.gateway.backends.session_ids import SessionIds
+from opencode_sync.wire import ipc_pb2, oc_session_pb2
+
+__all__ = ["EmbeddedBackend", "default_database"]
+
+_COLUMNS = "id, project_id, directory, title, version, created, updated"
+_INSERT = f"INSERT INTO session ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_SELECT = f"SELECT {_COLUMNS} FROM session ORDER BY updated DESC, id DESC"
+_DELETE = "DELETE FROM session WHERE id = ?"
+
+_ROWS_AT_ONCE = 2000
+
+
+def default_database() -> Path:
+    """Return where the sessions are kept unless told otherwise."""
+    return platformdirs.user_data_path("opencode-sync") / "sessions.db"
+
+
+def _package_version() -> str:
+    try:
+        return metadata.version("opencode-sync")
+    except metadata.PackageNotFoundError:
+        return "0"
+
+
+class EmbeddedBackend(Backend):
+    """The session store built into the gateway. Has no model, so it cannot chat.
+
+    Args:
+        database: The SQLite file; None means ``default_database()``. Its folder is made if missing.
+        directory: What new sessions name as their directory; None means the current one.
+    """
+
+    name = "embedded"
+
+    def __init__(
+        self, database: Path | str | None = None, *, directory: Path | str | None = None
+    ) -> None:
+        path = Path(database) if database is not None else default_database()
+        self._file = SessionFile(path)
+        self._directory = str(Path(directory or ".").absolute())
+        self._version = _package_version()
+        self._ids = SessionIds()
+
+    @property
+    def description(self) -> str:
+        return f"the embedded session store {self._file.path}"
+
+    def __repr__(self) -> str:
+        return f"EmbeddedBackend({str(self._file.path)!r})"
+
+    # Life
+
+    def start(self) -> None:
+        self._file.open()
+
+    def close(self) -> None:
+        self._file.close()
+
+    # The server's part: the store is its own server, always there
+
+    def discover_server(self, *, deadline: Deadline) -> ipc_pb2.IpcServerInfo | None:
+        return self._server_info()
+
+    def spawn_server(self, port: int | None, *, deadline: Deadline) -> ipc_pb2.IpcServerInfo:
+        if port is not None:
+            raise BackendError(
+                ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED,
+                f"port: the embedded session store does not listen on a port such as {port}; leave "
+                f"the port out, or start the gateway with --backend opencode",
+            )
+        return self._server_info()
+
+    def stop_server(self, *, deadline: Deadline) -> bool:
+        raise BackendError(
+            ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED,
+            "the embedded session store is part of the gateway and ends with it; stop the gateway",
+        )
+
+    def check_health(self, *, deadline: Deadline) -> bool:
+        with self._file.reading() as reader:
+            reader.execute("SELECT 1 FROM session LIMIT 1").fetchone()
+        return True
+
+    def _server_info(self) -> ipc_pb2.IpcServerInfo:
+        return ipc_pb2.IpcServerInfo(
+            pid=os.getpid(), name=self.name, command="opencode-sync gateway"
+        )
+
+    # Sessions
+
+    def list_sessions(self, *, deadline: Deadline) -> list[oc_session_pb2.OcSessionInfo]:
+        sessions: list[oc_session_pb2.OcSessionInfo] = []
+        with self._file.reading() as reader:
+            cursor = reader.execute(_SELECT)
+            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+                if deadline.passed():
+                    raise self._file.refused(
+                        "took too long to read; delete sessions you do not need"
+                    )
+                sessions.extend(map(_session_info, rows))
+        return sessions
+
+    def create_session(
+        self, title: str | None, *, deadline: Deadline
+    ) -> oc_session_pb2.OcSessionInfo:
+        session_id, now = self._ids.next()
+        if title is None:
+            made = datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds")
+            title = f"New session - {made.replace('+00:00', 'Z')}"
+        row = (session_id, "global", self._directory, title, self._version, now, now)
+        self._file.change(lambda writer: writer.execute(_INSERT, row).rowcount, deadline)
+        return _session_info(row)
+
+    def delete_session(self, session_id: str, *, deadline: Deadline) -> bool:
+        values = (check_session_id(session_id),)
+        return (
+            self._file.change(lambda writer: writer.execute(_DELETE, values).rowcount, deadline) > 0
+        )
+
+
+def _session_info(
+    row: tuple[str, str, str, str, str, int, int],
+) -> oc_session_pb2.OcSessionInfo:
+    session_id, project_id, directory, title, version, created, updated = row
+    return oc_session_pb2.OcSessionInfo(
+        id=session_id,
+        project_id=project_id,
+        directory=directory,
+        title=title,
+        version=version,
+        time=oc_session_pb2.OcSessionTime(created=created, updated=updated),
+    )

@@ -1,0 +1,277 @@
+"""A SQLite file of sessions: its connections, its commits, and what can be wrong with it.
+
+A change returns after its commit has reached the disk (write-ahead log, ``synchronous=FULL``), so
+neither ``kill -9`` nor a power cut takes back what was answered. As each commit waits for the disk,
+changes that arrive meanwhile share the next one: 64 callers cost little more than one.
+
+There is one connection for writing, because SQLite has one writer at a time anyway, and a lock that
+queues for it with a deadline. Reading has connections of its own, so that a list of 100,000
+sessions holds up nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from loguru import logger
+
+from opencode_sync.deadline import Deadline
+from opencode_sync.gateway.backends.base import BackendError
+from opencode_sync.wire import ipc_pb2
+
+__all__ = ["SessionFile"]
+
+_SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x4F435359  # "OCSY", so that a database of another program is never touched
+_SCHEMA = """
+CREATE TABLE session (
+    id TEXT PRIMARY KEY NOT NULL,
+    project_id TEXT NOT NULL,
+    directory TEXT NOT NULL,
+    title TEXT NOT NULL,
+    version TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX session_newest ON session (updated DESC, id DESC);
+"""
+
+_BUSY_TIMEOUT = 5.0
+_BUSY_PAUSE = 0.01
+_IDLE_READERS = 4
+
+_MOVE_AWAY = "move the file away, and the next start makes a new store"
+_PROBLEMS = {
+    sqlite3.SQLITE_BUSY: "is locked by another program; close that one and try again",
+    sqlite3.SQLITE_LOCKED: "is locked by another program; close that one and try again",
+    sqlite3.SQLITE_READONLY: "cannot be written; allow yourself to write it and its folder",
+    sqlite3.SQLITE_PERM: "cannot be written; allow yourself to write it and its folder",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened; name a file in a folder that you may write",
+    sqlite3.SQLITE_FULL: "cannot grow because the disk is full; free some space",
+    sqlite3.SQLITE_CORRUPT: f"is damaged; {_MOVE_AWAY}",
+    sqlite3.SQLITE_NOTADB: f"is not a session store; {_MOVE_AWAY}",
+}
+
+
+class _Change:
+    """A change on its way to the disk, and what became of it."""
+
+    __slots__ = ("applied", "apply", "error", "rows")
+
+    def __init__(self, apply: Callable[[sqlite3.Connection], int]) -> None:
+        self.apply = apply
+        # Written by whoever commits, before it gives the writer's lock back.
+        self.applied = False
+        self.rows = 0
+        self.error: sqlite3.Error | None = None
+
+
+class SessionFile:
+    """The file, once opened. Any thread may call any method; all may raise ``BackendError``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        # Guards _open, _queue and _readers; never held while the disk is waited for.
+        self._lock = threading.Lock()
+        self._open = False
+        self._queue: deque[_Change] = deque()
+        self._readers: list[sqlite3.Connection] = []
+        # Held by the one thread that uses _writer.
+        self._writer_lock = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Open the file, making it and its folder if missing. A second call does nothing."""
+        with self._writer_lock:
+            if self._writer is not None:
+                return
+            try:
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # SQLite would make the file readable by all; its log files follow this mode.
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            except OSError as error:
+                raise BackendError(
+                    ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR,
+                    f"database: {self.path} cannot be opened for writing "
+                    f"({error.strerror or error}); name a file in a folder that you may write",
+                ) from error
+            writer = None
+            try:
+                writer = self._connect()
+                self._prepare_patiently(writer)
+            except sqlite3.Error as error:
+                if writer is not None:
+                    writer.close()
+                raise self._explained(error) from error
+            except BackendError:
+                if writer is not None:
+                    writer.close()
+                raise
+            self._writer = writer
+            with self._lock:
+                self._open = True
+
+    def close(self) -> None:
+        """Close the file; bounded, and fine more than once."""
+        with self._lock:
+            self._open = False
+            readers, self._readers = self._readers, []
+        for reader in readers:
+            reader.close()
+        # A commit under way takes at most as long as SQLite waits for other programs.
+        if not self._writer_lock.acquire(timeout=2 * _BUSY_TIMEOUT):
+            logger.warning("the session store is still busy and is left to the process's end")
+            return
+        try:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+        finally:
+            self._writer_lock.release()
+
+    def _connect(self) -> sqlite3.Connection:
+        # Transactions are written out, and locks of ours keep each connection to one thread.
+        connection = sqlite3.connect(
+            self.path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare_patiently(self, writer: sqlite3.Connection) -> None:
+        """Prepare the file, again when another gateway is opening or closing it right now.
+
+        SQLite waits for most locks by itself, but not for those of the write-ahead log's making.
+        """
+        deadline = Deadline.after(_BUSY_TIMEOUT)
+        while True:
+            try:
+                return self._prepare(writer)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or deadline.passed():
+                    raise
+                if writer.in_transaction:
+                    writer.rollback()
+                time.sleep(_BUSY_PAUSE)
+
+    def _prepare(self, writer: sqlite3.Connection) -> None:
+        """Make the tables of a new file, and refuse a file that is not ours."""
+        # In one transaction: another gateway may be making the tables just now.
+        writer.execute("BEGIN")
+        tables = _number(writer, "SELECT count(*) FROM sqlite_master")
+        application_id = _number(writer, "PRAGMA application_id")
+        version = _number(writer, "PRAGMA user_version")
+        writer.execute("COMMIT")
+        if application_id != _APPLICATION_ID and (application_id or version or tables):
+            raise self.refused("belongs to another program; name a different file")
+        if version > _SCHEMA_VERSION:
+            raise self.refused(
+                f"was written by a newer opencode-sync (its format is {version}, this one knows "
+                f"{_SCHEMA_VERSION}); update opencode-sync, or name a different file"
+            )
+        if writer.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise self.refused("lies on a file system without shared memory; name a local file")
+        writer.execute("BEGIN IMMEDIATE")
+        # Asked again: another gateway may have made them meanwhile.
+        if _number(writer, "PRAGMA user_version") == 0:
+            for statement in _SCHEMA.split(";"):
+                writer.execute(statement)
+            writer.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            writer.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        writer.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection for reading."""
+        with self._lock:
+            self._check_open()
+            reader = self._readers.pop() if self._readers else None
+        try:
+            if reader is None:
+                reader = self._connect()
+            yield reader
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        finally:
+            with self._lock:
+                keep = self._open and len(self._readers) < _IDLE_READERS
+                if keep and reader is not None:
+                    self._readers.append(reader)
+            if not keep and reader is not None:
+                reader.close()
+
+    def change(self, apply: Callable[[sqlite3.Connection], int], deadline: Deadline) -> int:
+        """Have a change on the disk, alone or together with others; returns the rows it touched."""
+        change = _Change(apply)
+        with self._lock:
+            self._check_open()
+            self._queue.append(change)
+        left = deadline.remaining()
+        if not self._writer_lock.acquire(timeout=-1 if left is None else left):
+            with self._lock:
+                if change in self._queue:
+                    self._queue.remove(change)
+                    raise self.refused("is too busy; send fewer changes at once, and try again")
+            # Another thread is committing it this moment, so what became of it is known soon.
+            self._writer_lock.acquire()
+        try:
+            if not change.applied:
+                self._commit()
+        finally:
+            self._writer_lock.release()
+        if change.error is not None:
+            raise self._explained(change.error) from change.error
+        return change.rows
+
+    def _commit(self) -> None:
+        """Commit all changes that wait, in one transaction. The caller holds the writer's lock."""
+        with self._lock:
+            changes = list(self._queue)
+            self._queue.clear()
+        try:
+            if self._writer is None:
+                raise sqlite3.ProgrammingError("it was closed meanwhile")
+            self._writer.execute("BEGIN IMMEDIATE")
+            for change in changes:
+                change.rows = change.apply(self._writer)
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            for change in changes:
+                change.error = error
+            if self._writer is not None and self._writer.in_transaction:
+                self._writer.rollback()
+        finally:
+            for change in changes:
+                change.applied = True
+
+    # Errors
+
+    def _check_open(self) -> None:
+        """Refuse work before start and after close. The caller holds the lock."""
+        if not self._open:
+            raise self.refused("is not open; start the gateway")
+
+    def refused(self, problem: str) -> BackendError:
+        """Return the error that says what is wrong with the file."""
+        return BackendError(
+            ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, f"the session store {self.path} {problem}"
+        )
+
+    def _explained(self, error: sqlite3.Error) -> BackendError:
+        # The low byte is the kind of problem, the rest its detail.
+        kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        return self.refused(_PROBLEMS.get(kind, f"failed ({error}); try again"))
+
+
+def _number(connection: sqlite3.Connection, query: str) -> int:
+    return int(connection.execute(query).fetchone()[0])

@@ -1,0 +1,221 @@
+"""What ``opencode-sync gateway`` does: choose a backend, and serve until told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from opencode_sync.deadline import Deadline
+from opencode_sync.errors import IpcArgumentError
+from opencode_sync.gateway.backends.base import Backend, BackendError
+from opencode_sync.gateway.gateway import Gateway, GatewayError
+
+if TYPE_CHECKING:
+    from opencode_sync.gateway.backends.opencode import OpenCodeBackend
+
+__all__ = ["BACKEND_KINDS", "choose_backend", "run"]
+
+BACKEND_KINDS = ("auto", "opencode", "embedded")
+
+_DISCOVER_SECONDS = 10.0
+_SPAWN_SECONDS = 30.0
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+# Waiting without a limit is not interrupted by signals on Windows.
+_WAKE_SECONDS = 0.5 if sys.platform == "win32" else None
+
+
+class StopRequest:
+    """Tells ``run`` to end. Any thread, and any signal handler, may ``send`` it; once is enough."""
+
+    def __init__(self) -> None:
+        # Unlike an event, it may be used by a signal handler that interrupts its reader.
+        self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def send(self, reason: str) -> None:
+        """Ask for the end; the reason goes to the log."""
+        self._queue.put(reason)
+
+    def wait(self) -> str:
+        """Wait until somebody asks, and return the reason."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._queue.get(timeout=_WAKE_SECONDS)
+
+
+def run(
+    gateway: Gateway,
+    *,
+    announce: Callable[[str], None],
+    stop: StopRequest | None = None,
+) -> int:
+    """Start a gateway, serve until SIGTERM, SIGINT or a stop request, and stop it.
+
+    Signals are handled only when this is the main thread, as Python allows no other; elsewhere
+    ``stop`` is the way to end.
+
+    Args:
+        gateway: Not started yet.
+        announce: Gets one line for people once the gateway serves; it holds no secret.
+        stop: Ends the call when sent.
+
+    Returns:
+        0, the exit code of a gateway that ended as told.
+
+    Raises:
+        IpcError: the gateway cannot start; the text says why and what to do.
+    """
+    request = stop or StopRequest()
+    with _signals_to(request):
+        try:
+            gateway.start()
+            line = f"Serving {gateway.backend.description} at {gateway.endpoint}"
+            if gateway.runtime_file is not None:
+                line += f" (clients find it by {gateway.runtime_file})"
+            announce(line)
+            logger.info("the gateway stops: {}", request.wait())
+        finally:
+            gateway.stop()
+    return 0
+
+
+@contextlib.contextmanager
+def _signals_to(request: StopRequest) -> Iterator[None]:
+    """Turn the signals that end a program into a stop request."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        request.send(signal.Signals(number).name)
+
+    previous = {}
+    for name in _SIGNALS:
+        number = getattr(signal, name, None)
+        # One that is ignored on purpose (by nohup, say) stays so.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            previous[number] = signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            # None: it was set by something other than Python, which cannot be put back from here.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def choose_backend(
+    kind: str,
+    *,
+    url: str | None = None,
+    discover: bool = False,
+    spawn: bool = False,
+    directory: Path | str | None = None,
+    database: Path | str | None = None,
+    announce: Callable[[str], None],
+) -> Backend:
+    """Return the backend asked for, or, for ``"auto"``, the best there is, already started.
+
+    ``"auto"`` takes an OpenCode server that runs already, else spawns one if ``opencode`` is
+    installed, else the embedded store, and announces which and why. Given a ``url``, ``discover``
+    or ``spawn`` it means ``"opencode"``. The password of an OpenCode server comes from the variable
+    OPENCODE_SERVER_PASSWORD, its user from OPENCODE_SERVER_USERNAME if that is not "opencode".
+
+    Args:
+        kind: ``"auto"``, ``"opencode"`` or ``"embedded"``.
+        url: Where an OpenCode server is.
+        discover: Whether to look for a running OpenCode server.
+        spawn: Whether to start an OpenCode server.
+        directory: The project's directory; None means the current one.
+        database: The embedded store's file; None means the usual one.
+        announce: Gets lines for people.
+
+    Raises:
+        IpcArgumentError: the arguments contradict each other; names the field.
+        GatewayError: the OpenCode backend needs a package that is not installed.
+    """
+    if kind not in BACKEND_KINDS:
+        raise IpcArgumentError(
+            f"backend must be one of {', '.join(BACKEND_KINDS)}, but is {kind!r}", field="backend"
+        )
+    told = url is not None or discover or spawn
+    if kind == "embedded":
+        if told:
+            raise IpcArgumentError(
+                "backend: the embedded store uses no OpenCode server; leave out the URL, discover "
+                "and spawn, or choose the backend opencode",
+                field="backend",
+            )
+        return _embedded(database, directory)
+    if kind == "opencode" or told:
+        return _opencode(url, discover=discover, spawn=spawn, directory=directory)
+    backend, reason = _best_opencode(directory)
+    if backend is not None:
+        announce(f"Using {backend.description}: {reason}")
+        return backend
+    embedded = _embedded(database, directory)
+    announce(f"Using {embedded.description}: {reason}")
+    return embedded
+
+
+def _best_opencode(directory: Path | str | None) -> tuple[Backend | None, str]:
+    """Return an OpenCode backend in use, if one can be had, and why that one or none."""
+    try:
+        backend = _opencode(None, directory=directory)
+    except GatewayError as error:
+        return None, error.message
+    try:
+        backend.start()
+        if backend.discover_server(deadline=Deadline.after(_DISCOVER_SECONDS)) is not None:
+            return backend, "it is running already"
+        if shutil.which("opencode") is None:
+            problem = "no OpenCode server is running, and no opencode is on the PATH to start one"
+        else:
+            backend.spawn_server(None, deadline=Deadline.after(_SPAWN_SECONDS))
+            return backend, "none was running, so it was started"
+    except BackendError as error:
+        problem = error.message
+    except BaseException:
+        backend.close()
+        raise
+    backend.close()
+    return None, problem
+
+
+def _embedded(database: Path | str | None, directory: Path | str | None) -> Backend:
+    from opencode_sync.gateway.backends.embedded import EmbeddedBackend
+
+    return EmbeddedBackend(database, directory=directory)
+
+
+def _opencode(
+    url: str | None,
+    *,
+    discover: bool = False,
+    spawn: bool = False,
+    directory: Path | str | None,
+) -> OpenCodeBackend:
+    try:
+        from opencode_sync.gateway.backends.opencode import OpenCodeBackend
+    except ImportError as error:
+        raise GatewayError(
+            f"the OpenCode backend needs the package {error.name}; install it with: "
+            f'pip install "opencode-sync[gateway]"'
+        ) from error
+    return OpenCodeBackend(
+        url,
+        username=os.environ.get("OPENCODE_SERVER_USERNAME") or "opencode",
+        password=os.environ.get("OPENCODE_SERVER_PASSWORD") or None,
+        directory=directory,
+        spawn=spawn,
+        discover=discover,
+    )

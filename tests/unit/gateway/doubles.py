@@ -1,0 +1,206 @@
+"""A backend that does as the test says, and peers that speak the protocol by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import websocket
+
+from opencode_sync.deadline import Deadline
+from opencode_sync.gateway import Backend, Gateway
+from opencode_sync.transport.base import TransportClosed, TransportTimeout
+from opencode_sync.transport.memory import MemoryTransport
+from opencode_sync.wire import ipc_pb2, oc_session_pb2
+
+PATIENCE = 10.0
+"""Seconds after which a test takes a thing for never happening."""
+
+
+def session(number: int, title: str = "") -> oc_session_pb2.OcSessionInfo:
+    return oc_session_pb2.OcSessionInfo(id=f"ses_{number}", title=title or f"session {number}")
+
+
+def server() -> ipc_pb2.IpcServerInfo:
+    return ipc_pb2.IpcServerInfo(
+        pid=7, port=4096, base_url="http://127.0.0.1:4096", name="opencode"
+    )
+
+
+class ScriptedBackend(Backend):
+    """Each operation does what ``script`` holds under its name, else a small default."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.script: dict[str, Callable[..., Any]] = {}
+        self.calls: list[tuple[Any, ...]] = []
+        self.starts = 0
+        self.closes = 0
+        self.lock = threading.Lock()  # guards calls
+
+    @property
+    def description(self) -> str:
+        return "a scripted backend"
+
+    def start(self) -> None:
+        self.starts += 1
+        self._do("start", lambda: None)
+
+    def close(self) -> None:
+        self.closes += 1
+        self._do("close", lambda: None)
+
+    def _do(self, name: str, default: Callable[..., Any], *arguments: Any) -> Any:
+        with self.lock:
+            self.calls.append((name, *arguments))
+        return self.script.get(name, default)(*arguments)
+
+    def discover_server(self, *, deadline: Deadline) -> ipc_pb2.IpcServerInfo | None:
+        return self._do("discover_server", lambda: None)
+
+    def spawn_server(self, port: int | None, *, deadline: Deadline) -> ipc_pb2.IpcServerInfo:
+        return self._do("spawn_server", lambda port: server(), port)
+
+    def stop_server(self, *, deadline: Deadline) -> bool:
+        return self._do("stop_server", lambda: True)
+
+    def check_health(self, *, deadline: Deadline) -> bool:
+        return self._do("check_health", lambda: True)
+
+    def list_sessions(self, *, deadline: Deadline) -> list[oc_session_pb2.OcSessionInfo]:
+        return self._do("list_sessions", lambda: [session(2), session(1)])
+
+    def create_session(
+        self, title: str | None, *, deadline: Deadline
+    ) -> oc_session_pb2.OcSessionInfo:
+        return self._do("create_session", lambda title: session(3, title or "untitled"), title)
+
+    def delete_session(self, session_id: str, *, deadline: Deadline) -> bool:
+        return self._do("delete_session", lambda session_id: True, session_id)
+
+
+class Held:
+    """A scripted operation that waits until the test lets it go."""
+
+    def __init__(self, result: Any = True) -> None:
+        self.entered = threading.Semaphore(0)
+        self.released = threading.Event()
+        self.result = result
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.entered.release()
+        assert self.released.wait(PATIENCE)
+        return self.result
+
+    def wait_entered(self) -> None:
+        assert self.entered.acquire(timeout=PATIENCE)
+
+
+class Closed(Exception):
+    """The gateway ended the connection; ``code`` is None when it gave none."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def request(request_id: int, operation: str | None, **fields: Any) -> ipc_pb2.IpcClientMessage:
+    message = ipc_pb2.IpcClientMessage(request_id=request_id)
+    if operation is not None:
+        payload = getattr(message, operation)
+        payload.SetInParent()
+        for name, value in fields.items():
+            setattr(payload, name, value)
+    return message
+
+
+class Peer:
+    """One connection to a gateway, without any client in between."""
+
+    def send_bytes(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def receive_bytes(self, timeout: float = PATIENCE) -> bytes:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def send(self, request_id: int, operation: str | None, **fields: Any) -> None:
+        self.send_bytes(request(request_id, operation, **fields).SerializeToString())
+
+    def receive(self, timeout: float = PATIENCE) -> ipc_pb2.IpcServerMessage:
+        return ipc_pb2.IpcServerMessage.FromString(self.receive_bytes(timeout))
+
+    def ask(self, request_id: int, operation: str | None, **fields: Any) -> Any:
+        self.send(request_id, operation, **fields)
+        return self.receive()
+
+    def authenticate(self, token: str) -> ipc_pb2.IpcServerMessage:
+        return self.ask(1, "auth_handshake", token=token)
+
+    def end(self) -> Closed:
+        """Wait for the gateway's end of it; fails if a message comes first."""
+        try:
+            message = self.receive()
+        except Closed as closed:
+            return closed
+        raise AssertionError(f"expected the end, got {message}")
+
+
+class WebSocketPeer(Peer):
+    def __init__(self, gateway: Gateway, **options: Any) -> None:
+        options.setdefault("suppress_origin", True)
+        self.ws = websocket.create_connection(gateway.endpoint, timeout=PATIENCE, **options)
+
+    def send_bytes(self, data: bytes) -> None:
+        with contextlib.suppress(OSError, websocket.WebSocketException):
+            self.ws.send_binary(data)
+
+    def receive_bytes(self, timeout: float = PATIENCE) -> bytes:
+        self.ws.settimeout(timeout)
+        try:
+            opcode, data = self.ws.recv_data()
+        except websocket.WebSocketTimeoutException:
+            raise TimeoutError from None
+        except (OSError, websocket.WebSocketException):
+            raise Closed(None) from None
+        if opcode == websocket.ABNF.OPCODE_CLOSE:
+            raise Closed(struct.unpack("!H", data[:2])[0] if data else None)
+        assert opcode == websocket.ABNF.OPCODE_BINARY
+        return data
+
+    def close(self) -> None:
+        self.ws.shutdown()
+
+
+class MemoryPeerOfGateway(Peer):
+    def __init__(self, gateway: Gateway) -> None:
+        self.transport: MemoryTransport = gateway.connect_in_memory()
+        self.transport.connect(Deadline.after(PATIENCE))
+
+    def send_bytes(self, data: bytes) -> None:
+        self.transport.send([data])
+        with contextlib.suppress(TransportClosed):
+            self.transport.flush(Deadline.after(PATIENCE))
+
+    def receive_bytes(self, timeout: float = PATIENCE) -> bytes:
+        try:
+            return self.transport.receive(Deadline.after(timeout))
+        except TransportTimeout:
+            raise TimeoutError from None
+        except TransportClosed as closed:
+            raise Closed(closed.code) from None
+
+    def close(self) -> None:
+        self.transport.abort()
+
+
+KINDS: dict[str, Callable[[Gateway], Peer]] = {
+    "websocket": WebSocketPeer,
+    "memory": MemoryPeerOfGateway,
+}

@@ -1,0 +1,498 @@
+"""The embedded store: what is answered stays, and what cannot be done is said."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from opencode_sync.deadline import NOW, Deadline
+from opencode_sync.gateway import BackendError, EmbeddedBackend
+from opencode_sync.gateway.backends import embedded, session_file, session_ids
+from opencode_sync.gateway.backends.session_file import SessionFile
+from opencode_sync.gateway.backends.session_ids import SessionIds
+from opencode_sync.wire import ipc_pb2
+from tests.unit.gateway.doubles import PATIENCE
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+def soon() -> Deadline:
+    return Deadline.after(PATIENCE)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "new folder" / "sessions.db"
+
+
+@pytest.fixture
+def store(path: Path, nothing_left: None):
+    backend = EmbeddedBackend(path, directory="/project")
+    backend.start()
+    yield backend
+    backend.close()
+
+
+class TestSessions:
+    def test_new_session_is_complete(self, store: EmbeddedBackend) -> None:
+        before = datetime.now(UTC).timestamp() * 1000
+        session = store.create_session("A title", deadline=soon())
+        assert session.id.startswith("ses_")
+        assert len(session.id) == 30
+        assert session.title == "A title"
+        assert session.project_id == "global"
+        assert session.directory == str(Path("/project").absolute())
+        assert session.version
+        assert session.time.created == session.time.updated
+        assert abs(session.time.created - before) < 60_000
+        assert not session.HasField("summary")
+        assert store.list_sessions(deadline=soon()) == [session]
+
+    def test_default_title_names_the_time(self, store: EmbeddedBackend) -> None:
+        session = store.create_session(None, deadline=soon())
+        made = session.title.removeprefix("New session - ")
+        assert made.endswith("Z")
+        assert datetime.fromisoformat(made).timestamp() * 1000 == session.time.created
+
+    @pytest.mark.parametrize(
+        "title",
+        [
+            "",
+            "x" * 1_000_000,
+            "a\0b\0",
+            "\0",
+            "🦊 naïve ключ",
+            "'; DROP TABLE session; --",
+            " \n\t",
+        ],
+    )
+    def test_titles_come_back_as_they_were(self, store: EmbeddedBackend, title: str) -> None:
+        assert store.create_session(title, deadline=soon()).title == title
+        assert [session.title for session in store.list_sessions(deadline=soon())] == [title]
+
+    def test_newest_first(self, store: EmbeddedBackend) -> None:
+        made = [store.create_session(None, deadline=soon()).id for _ in range(50)]
+        listed = [session.id for session in store.list_sessions(deadline=soon())]
+        assert listed == made[::-1]
+
+    def test_delete(self, store: EmbeddedBackend) -> None:
+        first = store.create_session("first", deadline=soon())
+        second = store.create_session("second", deadline=soon())
+        assert store.delete_session(first.id, deadline=soon())
+        assert not store.delete_session(first.id, deadline=soon())
+        assert store.list_sessions(deadline=soon()) == [second]
+
+    def test_unknown_id(self, store: EmbeddedBackend) -> None:
+        assert not store.delete_session("ses_01ARZ3NDEKTSV4RRFFQ69G5FAV", deadline=soon())
+
+    @pytest.mark.parametrize(
+        ("session_id", "shown"),
+        [
+            ("", "it is empty"),
+            ("nope", "'nope'"),
+            ("ses_/../x", "'ses_/../x'"),
+            ("ses_1\n", r"'ses_1\n'"),
+            ("ses_ключ", r"'ses_\u043a\u043b\u044e\u0447'"),
+            ("x" * 100_000, "x" * 40 + "'..."),
+        ],
+    )
+    def test_impossible_id(self, store: EmbeddedBackend, session_id: str, shown: str) -> None:
+        with pytest.raises(BackendError) as caught:
+            store.delete_session(session_id, deadline=soon())
+        assert caught.value.code == ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE
+        assert caught.value.message.startswith("session_id must be")
+        assert shown in caught.value.message
+        assert len(caught.value.message) < 300
+
+    def test_survive_a_restart(self, store: EmbeddedBackend, path: Path) -> None:
+        made = store.create_session("kept", deadline=soon())
+        store.close()
+        again = EmbeddedBackend(path)
+        again.start()
+        assert again.list_sessions(deadline=soon()) == [made]
+        again.close()
+
+    def test_100_000_sessions(self, store: EmbeddedBackend, path: Path) -> None:
+        writer = sqlite3.connect(path)
+        with writer:
+            writer.executemany(
+                embedded._INSERT,
+                ((f"ses_{n:06}", "global", "/", f"t{n}", "1", n, n) for n in range(100_000)),
+            )
+        writer.close()
+        listed = store.list_sessions(deadline=soon())
+        assert len(listed) == 100_000
+        assert listed[0].id == "ses_099999"
+        with pytest.raises(BackendError, match="took too long to read"):
+            store.list_sessions(deadline=NOW)
+
+    def test_many_threads_at_once(self, store: EmbeddedBackend) -> None:
+        def work(number: int) -> str:
+            session = store.create_session(f"{number}", deadline=soon())
+            assert session.id in {s.id for s in store.list_sessions(deadline=soon())}
+            if number % 2:
+                assert store.delete_session(session.id, deadline=soon())
+            return session.id
+
+        with ThreadPoolExecutor(16) as pool:
+            made = list(pool.map(work, range(200)))
+        assert len(set(made)) == 200
+        left = {session.id for session in store.list_sessions(deadline=soon())}
+        assert left == set(made[::2])
+
+    def test_two_gateways_share_a_store(self, store: EmbeddedBackend, path: Path) -> None:
+        other = EmbeddedBackend(path)
+        other.start()
+        first = store.create_session("first", deadline=soon())
+        second = other.create_session("second", deadline=soon())
+        ids = {first.id, second.id}
+        assert {session.id for session in store.list_sessions(deadline=soon())} == ids
+        assert {session.id for session in other.list_sessions(deadline=soon())} == ids
+        other.close()
+
+    def test_many_gateways_make_the_same_store_at_once(self, path: Path) -> None:
+        together = threading.Barrier(8)
+
+        def work(number: int) -> None:
+            backend = EmbeddedBackend(path)
+            together.wait(PATIENCE)
+            backend.start()
+            backend.create_session(f"{number}", deadline=soon())
+            backends.append(backend)
+
+        backends: list[EmbeddedBackend] = []
+        with ThreadPoolExecutor(8) as pool:
+            for future in [pool.submit(work, number) for number in range(8)]:
+                future.result(PATIENCE)
+        assert len(backends[0].list_sessions(deadline=soon())) == 8
+        for backend in backends:
+            backend.close()
+
+
+class TestDurability:
+    def test_every_commit_reaches_the_disk(self, store: EmbeddedBackend) -> None:
+        assert store._file._writer is not None
+        assert store._file._writer.execute("PRAGMA synchronous").fetchone()[0] == 2
+        assert store._file._writer.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+    def test_only_the_owner_can_read_it(self, store: EmbeddedBackend, path: Path) -> None:
+        store.create_session("secret plans", deadline=soon())
+        for file in path.parent.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+    def test_waiting_changes_share_a_commit(
+        self, store: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        commits = []
+        commit = store._file._commit
+        monkeypatch.setattr(store._file, "_commit", lambda: (commits.append(1), commit()))
+        with ThreadPoolExecutor(8) as pool:
+            with store._file._writer_lock:
+                changes = [
+                    pool.submit(store.create_session, f"{n}", deadline=soon()) for n in range(8)
+                ]
+                while len(store._file._queue) < 8:
+                    assert not any(change.done() for change in changes)
+            titles = {change.result(PATIENCE).title for change in changes}
+        assert len(titles) == 8
+        assert len(commits) == 1
+        assert len(store.list_sessions(deadline=soon())) == 8
+
+    def test_failed_commit_fails_everybody_in_it_and_leaves_nothing(
+        self, store: EmbeddedBackend
+    ) -> None:
+        assert store._file._writer is not None
+        store._file._writer.execute(
+            "CREATE TEMP TRIGGER full BEFORE INSERT ON main.session WHEN NEW.title = 'bad' "
+            "BEGIN SELECT RAISE(ABORT, 'no more'); END"
+        )
+        with ThreadPoolExecutor(2) as pool:
+            with store._file._writer_lock:
+                good = pool.submit(store.create_session, "good", deadline=soon())
+                while not store._file._queue:
+                    assert not good.done()
+                bad = pool.submit(store.create_session, "bad", deadline=soon())
+                while len(store._file._queue) < 2:
+                    assert not bad.done()
+            errors = [future.exception(PATIENCE) for future in (good, bad)]
+        assert [type(error) for error in errors] == [BackendError, BackendError]
+        assert errors[0] is not errors[1]
+        assert store.list_sessions(deadline=soon()) == []
+        assert store.create_session("later", deadline=soon()).title == "later"
+
+    def test_change_gives_up_when_the_store_is_too_busy(self, store: EmbeddedBackend) -> None:
+        with store._file._writer_lock, pytest.raises(BackendError, match="too busy") as caught:
+            store.create_session("late", deadline=Deadline.after(0.01))
+        assert caught.value.code == ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR
+        assert store.create_session("next", deadline=Deadline(None)).title == "next"
+        assert [session.title for session in store.list_sessions(deadline=soon())] == ["next"]
+
+    def test_change_being_committed_at_the_deadline_is_told_its_true_outcome(
+        self, store: EmbeddedBackend
+    ) -> None:
+        committing, go_on = threading.Event(), threading.Event()
+
+        def slow(writer: sqlite3.Connection) -> int:
+            committing.set()
+            assert go_on.wait(PATIENCE)
+            return 0
+
+        with ThreadPoolExecutor(3) as pool:
+            with store._file._writer_lock:
+                leader = pool.submit(store._file.change, slow, soon())
+                while not store._file._queue:
+                    assert not leader.done()
+                follower = pool.submit(
+                    store.create_session, "in time", deadline=Deadline.after(0.2)
+                )
+                while len(store._file._queue) < 2:
+                    assert not follower.done()
+            assert committing.wait(PATIENCE)
+            with pytest.raises(TimeoutError):
+                follower.result(0.5)  # its deadline has passed; it waits for the truth
+            go_on.set()
+            assert follower.result(PATIENCE).title == "in time"
+            leader.result(PATIENCE)
+        assert len(store.list_sessions(deadline=soon())) == 1
+
+
+class TestServer:
+    def test_it_is_its_own_server(self, store: EmbeddedBackend) -> None:
+        found = store.discover_server(deadline=soon())
+        assert found is not None
+        assert (found.name, found.pid, found.owned) == ("embedded", os.getpid(), False)
+        assert store.spawn_server(None, deadline=soon()) == found
+        assert store.check_health(deadline=soon())
+
+    def test_it_does_not_listen(self, store: EmbeddedBackend) -> None:
+        with pytest.raises(BackendError, match=r"^port: ") as caught:
+            store.spawn_server(4097, deadline=soon())
+        assert caught.value.code == ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED
+
+    def test_it_cannot_be_stopped_alone(self, store: EmbeddedBackend) -> None:
+        with pytest.raises(BackendError, match="stop the gateway"):
+            store.stop_server(deadline=soon())
+
+    def test_description_names_the_file(self, store: EmbeddedBackend, path: Path) -> None:
+        assert str(path) in store.description
+        assert repr(store) == f"EmbeddedBackend({str(path)!r})"
+
+
+class TestLife:
+    def test_nothing_happens_before_start(self, path: Path) -> None:
+        backend = EmbeddedBackend(path)
+        for operation in (
+            lambda: backend.create_session("x", deadline=soon()),
+            lambda: backend.list_sessions(deadline=soon()),
+            lambda: backend.check_health(deadline=soon()),
+        ):
+            with pytest.raises(BackendError, match="is not open"):
+                operation()
+        assert not path.exists()
+        backend.close()
+
+    def test_start_and_close_more_than_once(self, store: EmbeddedBackend) -> None:
+        store.start()
+        made = store.create_session("x", deadline=soon())
+        store.close()
+        store.close()
+        with pytest.raises(BackendError, match="is not open"):
+            store.list_sessions(deadline=soon())
+        store.start()
+        assert store.list_sessions(deadline=soon()) == [made]
+
+    def test_close_while_a_change_waits(self, store: EmbeddedBackend) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            with store._file._writer_lock:
+                change = pool.submit(store.create_session, "x", deadline=soon())
+                while not store._file._queue:
+                    assert not change.done()
+                writer, store._file._writer = store._file._writer, None
+            with pytest.raises(BackendError, match="closed meanwhile"):
+                change.result(PATIENCE)
+        store._file._writer = writer
+
+    def test_close_is_bounded(
+        self, store: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(session_file, "_BUSY_TIMEOUT", 0.01)
+        with store._file._writer_lock:
+            store.close()
+        assert store._file._writer is not None  # left to the process's end, or to the next close
+
+    def test_reader_in_use_at_the_close(self, store: EmbeddedBackend) -> None:
+        with store._file.reading() as reader:
+            store.close()
+            assert reader.execute("SELECT count(*) FROM session").fetchone() == (0,)
+        with pytest.raises(sqlite3.ProgrammingError):
+            reader.execute("SELECT 1")
+
+    def test_few_idle_readers_are_kept(self, store: EmbeddedBackend) -> None:
+        together = threading.Barrier(10)
+
+        def read() -> None:
+            with store._file.reading():
+                together.wait(PATIENCE)
+
+        with ThreadPoolExecutor(10) as pool:
+            for future in [pool.submit(read) for _ in range(10)]:
+                future.result(PATIENCE)
+        assert len(store._file._readers) == 4
+
+    def test_default_place(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(
+            "platformdirs.user_data_path", lambda name: tmp_path / name, raising=True
+        )
+        assert EmbeddedBackend().description.endswith(
+            str(tmp_path / "opencode-sync" / "sessions.db")
+        )
+
+    def test_version_of_a_package_that_is_not_installed(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def missing(name: str) -> str:
+            raise embedded.metadata.PackageNotFoundError(name)
+
+        monkeypatch.setattr(embedded.metadata, "version", missing)
+        assert embedded._package_version() == "0"
+
+
+class TestBadFiles:
+    def refused(self, path: Path, match: str) -> None:
+        backend = EmbeddedBackend(path)
+        with pytest.raises(BackendError, match=match) as caught:
+            backend.start()
+        assert str(path) in caught.value.message
+        assert caught.value.code == ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR
+        backend.close()
+
+    def test_not_a_database(self, tmp_path: Path) -> None:
+        path = tmp_path / "letter.txt"
+        path.write_text("Dear Sir or Madam, " * 1000)
+        self.refused(path, "is not a session store; move the file away")
+        assert path.read_text().startswith("Dear Sir")
+
+    def test_damaged(self, store: EmbeddedBackend, path: Path) -> None:
+        for number in range(200):
+            store.create_session(f"{number}", deadline=soon())
+        store.close()
+        data = bytearray(path.read_bytes())
+        data[4096:] = b"\xa5" * (len(data) - 4096)
+        path.write_bytes(data)
+        store.start()
+        with pytest.raises(BackendError, match="is damaged; move the file away"):
+            store.list_sessions(deadline=soon())
+
+    def test_folder(self, tmp_path: Path) -> None:
+        self.refused(tmp_path, "cannot be opened for writing")
+
+    def test_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        self.refused(tmp_path / "file" / "sessions.db", "cannot be opened for writing")
+
+    def test_database_of_another_program(self, tmp_path: Path) -> None:
+        path = tmp_path / "other.db"
+        other = sqlite3.connect(path)
+        other.execute("CREATE TABLE cat (name)")
+        other.close()
+        self.refused(path, "belongs to another program")
+
+    def test_newer_format(self, store: EmbeddedBackend, path: Path) -> None:
+        store.close()
+        newer = sqlite3.connect(path)
+        newer.execute("PRAGMA user_version = 2")
+        newer.close()
+        self.refused(path, "newer opencode-sync")
+
+    def test_locked(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(session_file, "_BUSY_TIMEOUT", 0.01)
+        path.parent.mkdir()
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        self.refused(path, "is locked by another program")
+        other.close()
+
+    def test_locked_later(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(session_file, "_BUSY_TIMEOUT", 0.01)
+        store = EmbeddedBackend(path)
+        store.start()
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(BackendError, match="is locked by another program"):
+            store.create_session("x", deadline=soon())
+        other.close()
+        assert store.create_session("y", deadline=soon()).title == "y"
+        store.close()
+
+    def test_no_write_ahead_log_to_be_had(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connect = sqlite3.connect
+
+        def in_memory(path: Path, **options: object) -> sqlite3.Connection:
+            return connect(":memory:", **options)
+
+        monkeypatch.setattr(session_file.sqlite3, "connect", in_memory)
+        self.refused(tmp_path / "sessions.db", "without shared memory")
+
+    def test_connection_that_fails_at_once_is_closed(
+        self, store: EmbeddedBackend, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Failing(sqlite3.Connection):
+            def execute(self, *arguments: object) -> sqlite3.Cursor:
+                raise sqlite3.OperationalError("disk I/O error")
+
+        connect = sqlite3.connect
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                session_file.sqlite3,
+                "connect",
+                lambda path, **options: connect(path, factory=Failing, **options),
+            )
+            with pytest.raises(BackendError, match=r"failed \(disk I/O error\)"):
+                store.check_health(deadline=soon())
+        assert store.check_health(deadline=soon())
+
+    @pytest.mark.parametrize(
+        ("code", "match"),
+        [
+            (sqlite3.SQLITE_READONLY, "cannot be written"),
+            (sqlite3.SQLITE_READONLY | 1 << 8, "cannot be written"),
+            (sqlite3.SQLITE_FULL, "disk is full"),
+            (sqlite3.SQLITE_CANTOPEN, "cannot be opened"),
+            (sqlite3.SQLITE_IOERR, "failed"),
+        ],
+    )
+    def test_other_problems_are_explained(self, path: Path, code: int, match: str) -> None:
+        error = sqlite3.OperationalError("oops")
+        error.sqlite_errorcode = code
+        assert match in SessionFile(path)._explained(error).message
+
+
+class TestIds:
+    def test_ids_sort_by_time_even_when_the_clock_goes_back(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        times = iter([5_000_000_000, 5_000_000_000, 1_000_000_000, 9_000_000_000])
+        monkeypatch.setattr(session_ids.time, "time_ns", lambda: next(times))
+        ids = SessionIds()
+        made = [ids.next() for _ in range(4)]
+        assert [text for text, _ in made] == sorted(text for text, _ in made)
+        assert len({text for text, _ in made}) == 4
+        assert [moment for _, moment in made] == [5000, 5000, 5000, 9000]
+
+    def test_ids_of_many_threads_differ(self) -> None:
+        ids = SessionIds()
+        with ThreadPoolExecutor(8) as pool:
+            made = list(pool.map(lambda _: ids.next()[0], range(2000)))
+        assert len(set(made)) == 2000

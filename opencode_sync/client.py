@@ -107,6 +107,8 @@ class IpcClient:
             keeper=self._keeper,
             sweep=self._sweep,
             policy=reconnect,
+            attempt_timeout=self._options.connection_timeout + self._options.authentication_timeout,
+            max_waiting=self._options.max_pending_requests,
         )
         self._binder = ServerBinder(
             self._binding,
@@ -135,9 +137,7 @@ class IpcClient:
         self._process = os.getpid()
         _open_clients.add(self)
         try:
-            self._supervisor.open(
-                self._options.connection_timeout + self._options.authentication_timeout
-            )
+            self._supervisor.open()
         except BaseException:
             self._notifier.stop(NOW)  # nobody has to close a client that could not connect
             raise
@@ -186,15 +186,18 @@ class IpcClient:
 
         Args:
             state: What to wait for.
-            timeout: Seconds; None waits for ever.
+            timeout: Seconds; None waits for ever, 0 only looks.
 
         Returns:
             False when the time ran out first.
 
         Raises:
+            IpcArgumentError: ``timeout`` is no such number.
             IpcUsageError: called from a callback of this client's.
         """
         self._check_caller("wait_for_state")
+        if timeout is not None and timeout != 0:
+            timeout = self._timeout(timeout)
         return self._machine.wait_for(state, Deadline.after(timeout))
 
     def on_state_change(self, listener: StateListener) -> Callable[[], None]:

@@ -104,8 +104,13 @@ class Connection:
     # --- Any thread ---
 
     def start(self) -> None:
-        """Begin to connect."""
-        self._thread.start()
+        """Begin to connect. When there is no thread to be had, end right here."""
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            cause = IpcConnectionError(f"could not start a thread to connect: {error}")
+            cause.__cause__ = error
+            self._events.ended(self, cause, [])
 
     def is_current_thread(self) -> bool:
         """Return whether the caller runs on this connection's own thread."""
@@ -167,7 +172,7 @@ class Connection:
 
     def wait_ended(self, deadline: Deadline) -> bool:
         """Wait for the thread of a connection that is ending by itself; returns whether it has."""
-        if not self.is_current_thread():
+        if self._thread.is_alive() and not self.is_current_thread():
             self._thread.join(deadline.remaining())
         return not self._thread.is_alive()
 

@@ -65,11 +65,19 @@ class Keeper:
                 return timer
             heapq.heappush(self._timers, (at, next(self._order), timer))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                self._start()
             elif self._timers[0][2] is timer:
                 self._changed.notify()  # only when it has to get up earlier than it planned
         return timer
+
+    def _start(self) -> None:
+        """Start the thread. The caller holds the lock."""
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._thread = None  # the next timer tries again, for this one as well
+            logger.error("deadlines and keep-alive have no thread: {}", error)
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Run ``action`` in ``seconds`` or soon after."""

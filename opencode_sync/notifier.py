@@ -37,10 +37,18 @@ class Notifier:
         with self._changed:
             self._jobs.append((callback, args))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                self._start()
             else:
                 self._changed.notify()
+
+    def _start(self) -> None:
+        """Start the thread. The caller holds the lock."""
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._thread = None  # the next callback tries again, for this one as well
+            logger.error("callbacks have no thread to run on: {}", error)
 
     def is_current_thread(self) -> bool:
         """Return whether the caller is a callback run by this notifier."""

@@ -230,10 +230,7 @@ class PendingRequests:
             if self._closed:
                 return False
             if len(self._calls) >= self._limit:
-                raise IpcUsageError(
-                    f"{self._limit} requests are in flight already; wait for some of them, or "
-                    "raise the option max_pending_requests"
-                )
+                raise IpcUsageError(_too_many(self._limit, "in flight"))
             call.request_id = request_id = self._next_id
             self._next_id += 1
             call.holder = self
@@ -277,14 +274,21 @@ class PendingRequests:
 class WaitingCalls:
     """Calls that wait for a connection, in the order they came. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._lock = threading.Lock()  # guards _calls
         self._calls: dict[int, Call[Any]] = {}
 
     def add(self, call: Call[Any]) -> None:
-        """Put a call in line, unless it has ended."""
+        """Put a call in line, unless it has ended.
+
+        Raises:
+            IpcUsageError: the line is too long.
+        """
         call.holder = self
         with self._lock:
+            if len(self._calls) >= self._limit:
+                raise IpcUsageError(_too_many(self._limit, "waiting for a connection"))
             self._calls[id(call)] = call
         if call.claimed:  # ended while nobody held it, so nobody will release it
             self.release(call)
@@ -308,3 +312,10 @@ class WaitingCalls:
     def __len__(self) -> int:
         with self._lock:
             return len(self._calls)
+
+
+def _too_many(limit: int, where: str) -> str:
+    return (
+        f"{limit} requests are {where} already; wait for some of them, or raise the option "
+        "max_pending_requests"
+    )

@@ -147,18 +147,24 @@ class Sender:
         if transport.output_due and not transport.flush(patience):
             return False
         while True:
-            batch = self._next_batch()
+            calls, messages = self._next_batch()
             if self._ping_due:
                 self._ping_due = False
                 transport.ping()
-            elif not batch:
+            elif not messages:
                 return True
-            transport.send(batch)
+            try:
+                transport.send(messages)
+            except TransportError:
+                for call in calls:
+                    call.sent = False  # the transport took none of them
+                raise
             if not transport.flush(patience):
                 return False
 
-    def _next_batch(self) -> list[bytes]:
-        batch: list[bytes] = []
+    def _next_batch(self) -> tuple[list[Call[Any]], list[bytes]]:
+        calls: list[Call[Any]] = []
+        messages: list[bytes] = []
         size = 0
         while self._queue and size < _BATCH_BYTES:
             call, message = self._queue.popleft()
@@ -169,6 +175,7 @@ class Sender:
                 continue
             if self._metrics is not None:
                 self._metrics.record_request_sent(call.operation)
-            batch.append(message)
+            calls.append(call)
+            messages.append(message)
             size += len(message)
-        return batch
+        return calls, messages

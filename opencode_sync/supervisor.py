@@ -28,7 +28,7 @@ __all__ = ["Supervisor"]
 
 _SETTLED: Final = 5.0  # between deciding how an attempt ended and saying so lie a few instructions
 _JOINED: Final = 0.25
-_GOOD_ORDER: Final = (1000, 1001)  # close codes of a backend that ends on purpose
+_GOOD_ORDER: Final = (None, 1000, 1001)  # close codes of a backend that ends on purpose
 
 
 class Supervisor:
@@ -46,22 +46,38 @@ class Supervisor:
         keeper: Keeper,
         sweep: DeadlineSweep,
         policy: ReconnectPolicy | None,
+        attempt_timeout: float,
+        max_waiting: int,
     ) -> None:
+        """Make a supervisor that has not been asked to connect.
+
+        Args:
+            make_connection: Makes the connection of one attempt.
+            machine: Holds the state.
+            keeper: Waits for the next attempt, and for one that does not end.
+            sweep: Told when the keeper starts anew.
+            policy: How to come back; None for not at all.
+            attempt_timeout: Seconds an attempt may take, all of it.
+            max_waiting: Calls that may wait for a connection.
+        """
         self._make_connection = make_connection
         self._machine = machine
         # The keeper works while the user wants a connection; only this class starts and stops it.
         self._keeper = keeper
         self._sweep = sweep
         self._policy = policy
-        self._waiting = WaitingCalls()
+        self._attempt_timeout = attempt_timeout
+        self._waiting = WaitingCalls(max_waiting)
         # Guards every attribute below, so that they and the machine's state change together; waited
-        # on while a close is under way. No call is ended, and nothing is sent, under it.
+        # on while a close is under way. Nothing is sent and no call is ended under it (but when the
+        # system has no thread for an attempt, which then ends before it began).
         self._changed = threading.Condition()
         self._connection: Connection | None = None  # the attempt under way, or what came of it
         self._previous: Connection | None = None  # the newest that is over, or about to be
         self._live: Connection | None = None  # the same, once calls may go out on it
         self._opening: Future[None] | None = None  # what connect() waits for
         self._timer: Timer | None = None  # the next attempt
+        self._patience: Timer | None = None  # the end of the attempt under way
         self._next_attempt_at = 0.0
         self._wanted = False  # the user has connected and not closed
         self._established = False  # ... and it has worked at least once
@@ -72,16 +88,16 @@ class Supervisor:
 
     # --- For the client ---
 
-    def open(self, timeout: float) -> None:
+    def open(self) -> None:
         """Connect unless connected; wait for the attempt that is under way, or begin one.
 
         Raises:
             IpcError: the attempt failed. Each caller gets an instance of its own.
         """
-        deadline = Deadline.after(timeout)
+        deadline = Deadline.after(self._attempt_timeout)
         with self._changed:
             if not self._changed.wait_for(lambda: not self._closing, deadline.remaining()):
-                raise _connect_timeout(timeout, "another thread is still closing the client")
+                raise self._timeout_error("another thread is still closing the client")
             if self._live is not None:
                 return
             if not self._wanted:
@@ -89,16 +105,12 @@ class Supervisor:
                 self._retries = 0
                 self._keeper.open()
                 self._sweep.reset()
-            if self._opening is None:
-                self._begin_attempt()
-            opening, connection = self._opening, self._connection
-        if opening is None or connection is None:  # it could not even begin
-            raise self._down_error(sent=False)
-        try:
-            error = opening.exception(deadline.remaining())
-        except TimeoutError:
-            self._give_up(connection, _connect_timeout(timeout, "the attempt did not end"))
-            error = opening.exception(_SETTLED)
+            if self._connection is None or self._opening is None:
+                opening, connection = self._begin_attempt()
+            else:
+                opening, connection = self._opening, self._connection
+        # Its own time-out comes first.
+        error = opening.exception(self._attempt_timeout + _SETTLED)
         if error is not None:
             connection.wait_ended(Deadline.after(_JOINED))  # leave no thread behind
             raise _own(error) from error.__cause__
@@ -187,6 +199,7 @@ class Supervisor:
             self._established = True
             self._opened_at = time.monotonic()
             opening, self._opening = self._opening, None
+            self._stop_patience()
             self._machine.advance(ConnectionState.CONNECTED, attempt=self._attempt)
         for call in self._waiting.take_all():
             self.submit(call)
@@ -204,6 +217,7 @@ class Supervisor:
                 _fail_lost(call, cause, f"the connection was lost: {cause}")
                 continue
             call.repeated = call.sent
+            call.bindings = 0  # the next connection has to be bound anew
             with self._changed:
                 refusal = self._wait_or_refuse(call, repeat=call.sent)
             if refusal is not None:
@@ -219,18 +233,17 @@ class Supervisor:
     def _attempt(self) -> int:
         return max(1, self._retries)
 
-    def _begin_attempt(self) -> None:
+    def _begin_attempt(self) -> tuple[Future[None], Connection]:
         self._stop_timer()
         self._machine.advance(ConnectionState.CONNECTING, attempt=self._attempt)
-        self._opening = Future()
+        opening: Future[None] = Future()
         connection = self._make_connection()
-        self._connection = connection
-        try:
-            connection.start()
-        except RuntimeError as error:  # the system has no thread to give
-            cause = IpcConnectionError(f"could not start a thread to connect: {error}")
-            cause.__cause__ = error
-            self._note_end(connection, cause)
+        self._opening, self._connection = opening, connection
+        self._patience = self._keeper.call_later(
+            self._attempt_timeout, lambda: self._give_up(connection)
+        )
+        connection.start()
+        return opening, connection
 
     def _note_end(
         self, connection: Connection, cause: Exception
@@ -244,6 +257,7 @@ class Supervisor:
         self._connection = self._live = None
         self._previous = connection
         opening, self._opening = self._opening, None
+        self._stop_patience()
         self._last_cause = cause
         delay = self._plan_retry(was_live=was_live)
         in_order = was_live and (self._closing or _closed_in_order(cause))
@@ -284,8 +298,14 @@ class Supervisor:
             self._timer.cancel()
             self._timer = None
 
-    def _give_up(self, connection: Connection, cause: IpcError) -> None:
-        """Let go of an attempt that does not end. The caller does not hold the lock."""
+    def _stop_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self, connection: Connection) -> None:
+        """Keeper thread: let go of an attempt that does not end."""
+        cause = self._timeout_error("the attempt did not end; does the config provider hang?")
         with self._changed:
             if self._connection is not connection or self._live is not None:
                 return  # it has ended, or succeeded, at the last moment
@@ -315,9 +335,18 @@ class Supervisor:
             and policy is not None
             and (repeat or policy.wait_while_down)
         ):
-            self._waiting.add(call)
+            try:
+                self._waiting.add(call)
+            except IpcUsageError as error:
+                return error
             return None
         return self._down_error(sent=call.sent)
+
+    def _timeout_error(self, why: str) -> IpcTimeoutError:
+        timeout = self._attempt_timeout
+        return IpcTimeoutError(
+            f"could not connect within {timeout:g} s: {why}", timeout=timeout, operation="connect"
+        )
 
     def _down_error(self, *, sent: bool) -> IpcConnectionError:
         cause = self._last_cause
@@ -358,12 +387,6 @@ def _fail_lost(call: Call[Any], cause: Exception, text: str) -> None:
     )
     error.__cause__ = cause
     call.fail(error)
-
-
-def _connect_timeout(timeout: float, why: str) -> IpcTimeoutError:
-    return IpcTimeoutError(
-        f"could not connect within {timeout:g} s: {why}", timeout=timeout, operation="connect"
-    )
 
 
 def _own(error: BaseException) -> BaseException:

@@ -100,6 +100,8 @@ class MemoryTransport(Transport):
         return message
 
     def send(self, messages: Sequence[bytes]) -> None:
+        if self._outbox.ended is not None and messages:
+            raise self._inbox.ended or TransportClosed("the link has ended")
         self._output.extend(messages)
 
     def flush(self, deadline: Deadline) -> bool:

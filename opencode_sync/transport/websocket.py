@@ -213,6 +213,8 @@ class WebSocketTransport(Transport):
     # --- The writer ---
 
     def send(self, messages: Sequence[bytes]) -> None:
+        if self._end is not None and messages:
+            raise self._end
         if self._said_goodbye and messages:
             raise TransportClosed("the connection was closed on this side")
         for message in messages:

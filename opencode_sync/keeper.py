@@ -47,6 +47,7 @@ class Keeper:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._thread: threading.Thread | None = None
+        self._stopped: threading.Thread | None = None  # the one before, perhaps not quite gone
         self._open = False  # a keeper takes timers only while its client wants to be connected
 
     def open(self) -> None:
@@ -94,7 +95,9 @@ class Keeper:
             self._timers.clear()
             self._changed.notify()
             # From here on it is nobody's, and ends, also when the keeper is opened again at once.
-            thread, self._thread = self._thread, None
+            self._stopped = self._thread or self._stopped
+            self._thread = None
+            thread = self._stopped
         return None if thread is threading.current_thread() else thread
 
     def _run(self) -> None:

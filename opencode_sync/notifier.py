@@ -30,6 +30,7 @@ class Notifier:
         self._changed = threading.Condition()
         self._jobs: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._thread: threading.Thread | None = None
+        self._ended: threading.Thread | None = None  # the one before, perhaps not quite gone
         self._ending = False
 
     def post(self, callback: Callable[..., object], *args: Any) -> None:
@@ -62,11 +63,12 @@ class Notifier:
             a callback is who calls: then the thread ends after that callback.
         """
         with self._changed:
-            thread = self._thread
+            thread = self._thread or self._ended
             if thread is None:
                 return True
-            self._ending = True
-            self._changed.notify()
+            if thread is self._thread:
+                self._ending = True
+                self._changed.notify()
         if thread is threading.current_thread():
             return False
         thread.join(deadline.remaining())
@@ -86,5 +88,5 @@ class Notifier:
                 self._changed.wait_for(lambda: self._jobs or self._ending, _LINGER)
             if self._jobs:
                 return self._jobs.popleft()
-            self._thread, self._ending = None, False
+            self._ended, self._thread, self._ending = self._thread, None, False
             return None

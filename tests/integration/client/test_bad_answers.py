@@ -394,7 +394,9 @@ FATAL = {
     ),
     "close 1011": Fatal(_close(1011, "oops"), ("1011", "oops"), code=1011, answered_with=1011),
     "close 4000": Fatal(_close(4000, "ünïcode"), ("ünïcode",), code=4000, answered_with=4000),
-    "close without a code": Fatal(_close(None), ("without a code",)),
+    "close without a code": Fatal(
+        _close(None), ("without a code",), state=ConnectionState.DISCONNECTED
+    ),
     "1 TB": Fatal(
         _raw(struct.pack(">BBQ", 0x82, 127, 2**40) + bytes(4096)),
         (str(2**40), "max_message_size"),
@@ -548,6 +550,34 @@ def test_a_backend_that_quotes_the_token_later(
         client.list_sessions(timeout=0.3)
     assert "who sent me" in caught.value.message
     assert_no_token(caught.value)
+
+
+@pytest.mark.parametrize("fragment", [10**9, 100])
+def test_an_answer_above_the_limit_names_the_limit(
+    fragment: int, serve: Serve, make_client: MakeClient
+) -> None:
+    codes: list[int | None] = []
+
+    def script(peer: Peer) -> None:
+        peer.authenticate()
+        request = peer.receive()
+        data = _bytes(request.request_id, **normal_answer(request))
+        pieces = [data[start : start + fragment] for start in range(0, len(data), fragment)]
+        frames = [
+            frame(CONTINUATION if number else BINARY, piece, final=number == len(pieces) - 1)
+            for number, piece in enumerate(pieces)
+        ]
+        peer.send_raw(b"".join(frames))  # at once: afterwards the client may have gone
+        codes.append(peer.wait_gone())
+
+    client = make_client(serve(script).config, max_message_size=1000)
+    client.connect()
+    with pytest.raises(IpcConnectionError) as caught:
+        client.create_session("x" * 1500)
+    assert "1000" in caught.value.message
+    assert "max_message_size" in caught.value.message
+    assert isinstance(caught.value.__cause__, IpcProtocolError)
+    assert eventually(lambda: codes == [1009])
 
 
 # --- What a caller may hand in ---

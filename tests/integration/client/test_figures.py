@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from opencode_sync import IpcClient, IpcConnectionError, IpcError
+from opencode_sync import IpcClient, IpcConnectionError, IpcError, ReconnectPolicy
 from opencode_sync.wire.ipc_pb2 import IpcClientMessage
 from tests.integration.client.conftest import client_threads
 from tests.support.ipcserver import BINARY, IpcServer, Peer, normal_answer
-from tests.support.leaks import eventually
+from tests.support.leaks import descriptor_count, eventually
 
 Serve = Callable[..., IpcServer]
 MakeClient = Callable[..., IpcClient]
@@ -196,6 +196,39 @@ def test_connecting_and_closing_50_times_leaves_nothing(
         assert client_threads() == []
     assert server.connections == 50
     # Descriptors and threads are counted after the test.
+
+
+def test_an_outage_of_many_attempts_leaves_nothing(serve: Serve, make_client: MakeClient) -> None:
+    """The port is closed, then refuses us in every phase; in the end the backend is there."""
+    calm = threading.Event()
+
+    def script(peer: Peer) -> None:
+        if calm.is_set() or peer.number == 1:
+            peer.authenticate()
+            if peer.number > 1:
+                peer.serve()
+            return
+        phase = peer.number % 4
+        if phase == 1:
+            peer.upgrade()
+        elif phase == 2:
+            peer.upgrade()
+            peer.receive()
+        elif phase == 3:
+            peer.authenticate()
+
+    server = serve(script)
+    policy = ReconnectPolicy(initial_delay=0.001, maximum_delay=0.002, jitter=0.0)
+    client = make_client(server.config, reconnect=policy)
+    client.connect()
+    assert eventually(lambda: server.connections >= 20)
+    descriptors, threads = descriptor_count() or 0, len(threading.enumerate())
+    assert eventually(lambda: server.connections >= 120)
+    assert (descriptor_count() or 0) <= descriptors + 6  # those of an attempt under way
+    assert len(threading.enumerate()) <= threads + 4
+    assert len(client_threads()) <= 4
+    calm.set()
+    assert client.check_server_health(timeout=10) is True
 
 
 def test_many_clients_at_once(serve: Serve, make_client: MakeClient) -> None:

@@ -82,7 +82,6 @@ def test_each_caller_ends_in_its_own_time(serve: Serve, make_client: MakeClient)
             assert outcome.timeout == timeout
             assert timeout * 0.9 <= took <= timeout + _SLACK
     assert client.is_connected  # slow is not broken
-    # BUG T3-10
     started = time.monotonic()
     client.close()
     assert time.monotonic() - started < _CLOSING + _SLACK

@@ -133,8 +133,6 @@ def test_giving_up_after_so_many_attempts(backend: ScriptedBackend) -> None:
         listener = Listener()
         client.on_state_change(listener)
         backend.refusal = "gone for good"
-        waiting_before = Background(lambda: None)
-        waiting_before.result()
         backend.link().peer.drop()
         last = listener.wait(7)[-1]
         assert (last.new, last.attempt, last.retry_in) == (S.FAILED, 3, None)
@@ -358,12 +356,11 @@ def test_failing_fast_still_repeats_what_was_in_flight(backend: ScriptedBackend)
 
 
 def test_a_call_during_the_first_attempt_waits_or_is_told(backend: ScriptedBackend) -> None:
-    for policy in (AT_ONCE, None):
+    for index, policy in enumerate((AT_ONCE, None)):
         backend.handshake = HOLD
         client = backend.client(reconnect=policy)
         connecting = Background(client.connect)
-        link = backend.link(backend.links - 1 if policy is None else 0)
-        link = backend.link(0 if policy is not None else 1)
+        link = backend.link(index)
         link.wait(lambda link=link: bool(link.raw), "handshake")
         future = client.futures.list_sessions()
         if policy is None:

@@ -1,0 +1,98 @@
+"""Small stand-ins for the neighbours of one class."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from opencode_sync import operations
+from opencode_sync.deadline import Deadline
+from opencode_sync.notifier import Notifier
+from opencode_sync.operations import Request
+from opencode_sync.pending import Call
+from opencode_sync.transport.base import Transport, TransportClosed
+from tests.support.backend import WAIT
+
+
+def make_call(
+    request: Request[Any] | None = None,
+    *,
+    timeout: float | None = 30.0,
+    notifier: Notifier | None = None,
+    metrics: Any = None,
+) -> Call[Any]:
+    """A call as a client makes it."""
+    return Call(
+        request or operations.check_health(),
+        timeout=timeout,
+        deadline=Deadline.after(timeout),
+        notifier=notifier or Notifier("opencode-sync-notifier"),
+        metrics=metrics,
+    )
+
+
+class FakeTransport(Transport):
+    """Keeps what is written; can be told to be slow, to fail, or to stop a writer on its way."""
+
+    endpoint = "ws://fake/"
+
+    def __init__(self) -> None:
+        self.last_received_at = time.monotonic()
+        self.on_output_due: Callable[[], None] = lambda: None
+        self.output: list[bytes] = []
+        self.written: list[bytes] = []
+        self.pings = 0
+        self.closes: list[tuple[int, str]] = []
+        self.aborted = threading.Event()
+        self.fault: BaseException | None = None
+        self.stuck = False
+        self.before_flush: Callable[[], None] = lambda: None
+        self.on_ping: Callable[[], None] = lambda: None
+        self._resumed = threading.Event()
+
+    def connect(self, deadline: Deadline) -> None:
+        """It is open."""
+
+    def receive(self, deadline: Deadline | None = None) -> bytes:
+        self.aborted.wait(WAIT)
+        raise TransportClosed("it was aborted")
+
+    def send(self, messages: Sequence[bytes]) -> None:
+        self.output.extend(messages)
+
+    def flush(self, deadline: Deadline) -> bool:
+        self.before_flush()
+        if self.fault is not None:
+            raise self.fault
+        if self.stuck and not self._resumed.wait(deadline.remaining()):
+            return False
+        if self.aborted.is_set():
+            raise TransportClosed("it was aborted")
+        self.written += self.output
+        self.output.clear()
+        return True
+
+    @property
+    def output_due(self) -> bool:
+        return bool(self.output)
+
+    def ping(self) -> None:
+        self.pings += 1
+        self.on_ping()
+
+    def close(self, code: int, reason: str, deadline: Deadline) -> None:
+        self.closes.append((code, reason))
+
+    def abort(self) -> None:
+        self.aborted.set()
+        self._resumed.set()
+
+    def dispose(self) -> None:
+        """Nothing to free."""
+
+    def resume(self) -> None:
+        """Take everything from now on."""
+        self.stuck = False
+        self._resumed.set()

@@ -1,0 +1,212 @@
+"""``Keeper`` and ``DeadlineSweep``: one thread for everything that waits for the clock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from opencode_sync import IpcTimeoutError
+from opencode_sync.deadline import Deadline
+from opencode_sync.deadlines import DeadlineSweep
+from opencode_sync.keeper import Keeper, Timer
+from tests.support.backend import WAIT
+from tests.support.leaks import eventually
+from tests.unit.client.doubles import make_call
+
+
+@pytest.fixture
+def keeper() -> Iterator[Keeper]:
+    keeper = Keeper("opencode-sync-keeper-of-a-test")
+    keeper.open()
+    yield keeper
+    keeper.stop()
+    assert _ended()
+
+
+def _threads() -> int:
+    return sum(t.name == "opencode-sync-keeper-of-a-test" for t in threading.enumerate())
+
+
+def _ended() -> bool:
+    return eventually(lambda: _threads() == 0)
+
+
+def test_an_idle_keeper_has_no_thread(keeper: Keeper) -> None:
+    assert _threads() == 0
+
+
+def test_timers_run_in_the_order_of_their_time_on_one_thread(keeper: Keeper) -> None:
+    order: list[str] = []
+    done = threading.Event()
+    now = time.monotonic()
+    keeper.call_at(now + 0.03, lambda: (order.append("c"), done.set()))  # type: ignore[func-returns-value]
+    keeper.call_at(now + 0.02, lambda: order.append("b"))
+    keeper.call_at(now - 1, lambda: order.append("a"))
+    assert _threads() == 1
+    assert done.wait(WAIT)
+    assert time.monotonic() - now >= 0.03
+    assert order == ["a", "b", "c"]
+
+
+def test_timers_of_one_moment_run_in_the_order_they_were_made(keeper: Keeper) -> None:
+    order: list[int] = []
+    done = threading.Event()
+    at = time.monotonic() + 0.02
+    for number in range(20):
+        keeper.call_at(at, lambda number=number: order.append(number))  # type: ignore[misc]
+    keeper.call_at(at, done.set)
+    assert done.wait(WAIT)
+    assert order == list(range(20))
+
+
+def test_an_earlier_timer_wakes_it(keeper: Keeper) -> None:
+    keeper.call_later(3600, lambda: pytest.fail("too early"))
+    done = threading.Event()
+    keeper.call_later(0.0, done.set)
+    assert done.wait(WAIT)
+
+
+def test_a_cancelled_timer_does_not_run(keeper: Keeper) -> None:
+    ran: list[str] = []
+    done = threading.Event()
+    timer = keeper.call_later(0.01, lambda: ran.append("cancelled"))
+    keeper.call_later(0.02, done.set)
+    timer.cancel()
+    timer.cancel()
+    assert done.wait(WAIT)
+    assert ran == []
+
+
+def test_a_timer_runs_once() -> None:
+    timer = Timer(0.0, lambda: None)
+    assert timer.take() is not None
+    assert timer.take() is None
+
+
+def test_a_timer_that_fails_does_not_stop_the_next(keeper: Keeper) -> None:
+    def fail() -> None:
+        raise ValueError("a bug")
+
+    done = threading.Event()
+    keeper.call_later(0.0, fail)
+    keeper.call_later(0.0, done.set)
+    assert done.wait(WAIT)
+
+
+def test_a_stopped_keeper_drops_its_timers_and_takes_none(keeper: Keeper) -> None:
+    ran: list[str] = []
+    keeper.call_later(0.02, lambda: ran.append("dropped"))
+    keeper.stop()
+    keeper.call_later(0.0, lambda: ran.append("refused"))
+    assert _ended()
+    assert ran == []
+
+
+def test_it_can_be_opened_again(keeper: Keeper) -> None:
+    keeper.call_later(3600, lambda: None)
+    keeper.stop()
+    keeper.open()
+    done = threading.Event()
+    keeper.call_later(0.0, done.set)
+    assert done.wait(WAIT)
+
+
+def test_a_timer_may_stop_the_keeper_it_runs_on(keeper: Keeper) -> None:
+    keeper.call_later(0.0, keeper.stop)
+    keeper.call_later(3600, lambda: None)
+    assert _ended()
+
+
+# --- Deadlines of futures ---
+
+
+def test_what_has_a_deadline_expires_and_what_has_none_does_not(keeper: Keeper) -> None:
+    sweep = DeadlineSweep(keeper)
+    for_ever, soon, later = make_call(timeout=None), make_call(timeout=0.02), make_call(timeout=60)
+    for call in (for_ever, later, soon):
+        sweep.watch(call)
+    assert isinstance(soon.exception(WAIT), IpcTimeoutError)
+    assert not for_ever.done()
+    assert not later.done()
+    later.cancel()
+    assert sweep._live == {}
+
+
+def test_all_that_are_due_expire_and_the_next_is_planned(keeper: Keeper) -> None:
+    sweep = DeadlineSweep(keeper)
+    calls = [make_call(timeout=0.01 + n * 0.01) for n in (0, 2, 1, 4, 3)]
+    for call in calls:
+        sweep.watch(call)
+    for call in calls:
+        assert isinstance(call.exception(WAIT), IpcTimeoutError)
+    assert sweep._live == {}
+
+
+def test_a_call_that_has_ended_is_forgotten_and_keeps_its_outcome(keeper: Keeper) -> None:
+    sweep = DeadlineSweep(keeper)
+    call = make_call(timeout=0.02)
+    sweep.watch(call)
+    assert call.claim()
+    call.succeed(True)
+    assert sweep._live == {}
+    other = make_call(timeout=0.03)
+    sweep.watch(other)
+    assert isinstance(other.exception(WAIT), IpcTimeoutError)
+    assert call.result(0) is True
+
+
+def test_thousands_of_calls_cost_one_timer(keeper: Keeper) -> None:
+    sweep = DeadlineSweep(keeper)
+    calls = [make_call(timeout=60) for _ in range(5000)]
+    for call in calls:
+        sweep.watch(call)
+    assert len(keeper._timers) < 10
+    for call in calls:
+        call.cancel()
+    assert sweep._live == {}
+
+
+def test_after_a_restart_deadlines_count_again(keeper: Keeper) -> None:
+    sweep = DeadlineSweep(keeper)
+    sweep.watch(make_call(timeout=60))
+    keeper.stop()
+    assert _ended()
+    keeper.open()
+    sweep.reset()
+    call = make_call(timeout=0.02)
+    sweep.watch(call)
+    assert isinstance(call.exception(WAIT), IpcTimeoutError)
+
+
+# --- Deadline ---
+
+
+def test_deadlines() -> None:
+    never, past, later = Deadline(None), Deadline.after(-1), Deadline.after(60)
+    assert never.remaining() is None
+    assert not never.passed()
+    assert past.remaining() == 0.0
+    assert past.passed()
+    left = later.remaining()
+    assert left is not None
+    assert 59 < left <= 60
+    assert not later.passed()
+    assert Deadline.after(None).at is None
+    assert Deadline.after(0).passed()
+
+
+def test_the_earlier_of_two() -> None:
+    never, past, later = Deadline(None), Deadline.after(-1), Deadline.after(60)
+    assert never.earlier(past) is past
+    assert past.earlier(never) is past
+    assert never.earlier(never) is never
+    assert later.earlier(past) is past
+    assert past.earlier(later) is past
+
+
+def test_deadlines_have_a_readable_repr() -> None:
+    assert repr(Deadline(None)) == "Deadline(never)"
+    assert repr(Deadline.after(-1)) == "Deadline(in 0.000 s)"

@@ -1,0 +1,103 @@
+"""``Notifier``: users' callbacks, in order, on a thread that is there only while needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from opencode_sync import notifier as module
+from opencode_sync.deadline import NOW, Deadline
+from opencode_sync.notifier import Notifier
+from tests.support.backend import WAIT
+from tests.support.leaks import eventually
+
+NAME = "opencode-sync-notifier-of-a-test"
+
+
+@pytest.fixture
+def notifier() -> Iterator[Notifier]:
+    notifier = Notifier(NAME)
+    yield notifier
+    assert notifier.stop(Deadline.after(WAIT))
+
+
+def _threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == NAME]
+
+
+def test_without_work_there_is_no_thread(notifier: Notifier) -> None:
+    assert _threads() == []
+    assert notifier.stop(NOW) is True
+
+
+def test_callbacks_run_in_order_with_their_arguments(notifier: Notifier) -> None:
+    seen: list[tuple[int, str]] = []
+    for number in range(100):
+        notifier.post(lambda *args: seen.append(args), number, "x")  # type: ignore[arg-type]
+    assert notifier.stop(Deadline.after(WAIT)) is True
+    assert seen == [(number, "x") for number in range(100)]
+    assert _threads() == []
+
+
+def test_its_thread_is_a_daemon_and_knows_itself(notifier: Notifier) -> None:
+    answers: list[bool] = []
+    notifier.post(lambda: answers.append(notifier.is_current_thread()))
+    assert all(thread.daemon for thread in _threads())
+    assert notifier.is_current_thread() is False
+    notifier.stop(Deadline.after(WAIT))
+    assert answers == [True]
+
+
+def test_after_a_pause_the_thread_ends_by_itself_and_comes_back_when_needed(
+    notifier: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LINGER", 0.01)
+    done = threading.Event()
+    notifier.post(done.set)
+    assert done.wait(WAIT)
+    assert eventually(lambda: _threads() == [])
+    again = threading.Event()
+    notifier.post(again.set)
+    assert again.wait(WAIT)
+
+
+@pytest.mark.parametrize("raised", [ValueError("x"), SystemExit(2), KeyboardInterrupt()])
+def test_what_a_callback_raises_stays_there(notifier: Notifier, raised: BaseException) -> None:
+    def explode() -> None:
+        raise raised
+
+    done = threading.Event()
+    notifier.post(explode)
+    notifier.post(done.set)
+    assert done.wait(WAIT)
+
+
+def test_stopping_is_bounded_by_its_deadline(notifier: Notifier) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def dawdle() -> None:
+        entered.set()
+        assert release.wait(WAIT)
+
+    notifier.post(dawdle)
+    assert entered.wait(WAIT)
+    assert notifier.stop(Deadline.after(0.01)) is False
+    release.set()
+
+
+def test_a_callback_may_stop_it_and_the_rest_still_runs(notifier: Notifier) -> None:
+    results: list[bool] = []
+    done = threading.Event()
+    notifier.post(lambda: results.append(notifier.stop(Deadline.after(WAIT))))
+    notifier.post(done.set)
+    assert done.wait(WAIT)
+    assert results == [False]
+    assert eventually(lambda: _threads() == [])
+
+
+def test_a_callback_may_post_more(notifier: Notifier) -> None:
+    done = threading.Event()
+    notifier.post(lambda: notifier.post(lambda: notifier.post(done.set)))
+    assert done.wait(WAIT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from opencode_sync.deadline import Deadline
+from opencode_sync.transport.base import TransportProtocolError
 from opencode_sync.transport.memory import MemoryPeer
 
 __all__ = [
@@ -86,10 +87,10 @@ class MemoryLink(Link):
     def receive(self, deadline: Deadline) -> bytes | None:
         message = self._peer.receive(deadline.remaining())
         if len(message) > self._max_message_size:
-            self._peer.close(
-                TOO_BIG, f"{len(message)} bytes are more than {self._max_message_size}"
-            )
-            return self._peer.receive(0)  # raises: the link has just ended
+            reason = f"{len(message)} bytes are more than {self._max_message_size}"
+            self._peer.close(TOO_BIG, reason)
+            # Not what came after it: that would be served behind the goodbye.
+            raise TransportProtocolError(f"a message is too large: {reason}", code=TOO_BIG)
         return message
 
     def send(self, message: bytes) -> bool:

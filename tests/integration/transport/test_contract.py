@@ -344,6 +344,17 @@ def test_after_the_end_nothing_can_be_sent_or_received(
         assert (type(refused), str(refused)) == (type(first), str(first))
 
 
+@pytest.mark.parametrize("ending", ["close", "drop", "violate"])
+def test_messages_that_waited_when_the_link_ended_are_told_why(
+    transport: Transport, peer: PeerEnd, ending: str
+) -> None:
+    transport.send([b"not written yet"])
+    getattr(peer, ending)()
+    first = catch(lambda: transport.receive(soon()))
+    refused = catch(lambda: transport.flush(soon()))
+    assert (type(refused), str(refused)) == (type(first), str(first))
+
+
 def test_a_writer_that_the_reader_did_not_warn_learns_of_a_drop(
     transport: Transport, peer: PeerEnd
 ) -> None:

@@ -33,6 +33,11 @@ def make_call(
     )
 
 
+def no_thread(self: threading.Thread) -> None:
+    """In place of ``Thread.start``, for a system that has none to give."""
+    raise RuntimeError("can't start new thread")
+
+
 class FakeTransport(Transport):
     """Keeps what is written; can be told to be slow, to fail, or to stop a writer on its way."""
 

@@ -94,9 +94,7 @@ def test_the_first_call_binds_and_its_caller_sees_nothing(
 
 
 @pytest.mark.parametrize("name", ["list_sessions", "create_session", "check_server_health"])
-def test_the_same_through_futures(
-    backend: ReferenceBackend, client: IpcClient, name: str
-) -> None:
+def test_the_same_through_futures(backend: ReferenceBackend, client: IpcClient, name: str) -> None:
     assert getattr(client.futures, name)().result(WAIT) is not None
     assert backend.link().operations().count("discover_server") == 1
 
@@ -108,9 +106,7 @@ def test_ids_go_on_counting_and_the_calls_error_would_name_the_last(
     assert [request.request_id for request in backend.link().requests] == [2, 3, 4]
 
 
-def test_many_calls_at_once_share_one_binding(
-    backend: ReferenceBackend, client: IpcClient
-) -> None:
+def test_many_calls_at_once_share_one_binding(backend: ReferenceBackend, client: IpcClient) -> None:
     backend.rule("discover_server", HOLD)
     futures = [client.futures.create_session(str(index)) for index in range(10)]
     link = backend.link()
@@ -290,7 +286,6 @@ def test_a_loss_while_binding_is_survived(backend: ReferenceBackend) -> None:
 def test_a_call_that_was_bound_on_one_connection_is_bound_on_the_next_as_well(
     backend: ReferenceBackend,
 ) -> None:
-    # BUG T2-15
     with backend.client(reconnect=AT_ONCE) as client:
         listing = backend.rule_named("list_sessions")
         backend.script("list_sessions", listing, HOLD, listing)
@@ -303,7 +298,6 @@ def test_a_call_that_was_bound_on_one_connection_is_bound_on_the_next_as_well(
 def test_losing_the_connection_for_good_while_binding_is_a_connection_error(
     backend: ReferenceBackend, client: IpcClient
 ) -> None:
-    # BUG T2-8
     backend.rule("discover_server", HOLD)
     future = client.futures.create_session()
     backend.link().request(1)

@@ -86,9 +86,7 @@ def test_cancelling_twice_and_from_many_threads_is_fine(
     assert token.cancelled
 
 
-def test_a_token_keeps_no_call_that_has_ended(
-    backend: ScriptedBackend, client: IpcClient
-) -> None:
+def test_a_token_keeps_no_call_that_has_ended(backend: ScriptedBackend, client: IpcClient) -> None:
     token = CancelToken()
     future = client.futures.check_server_health(cancel=token)
     future.result(WAIT)

@@ -20,7 +20,6 @@ from opencode_sync import (
     IpcProtocolError,
     IpcTimeoutError,
 )
-from opencode_sync.connection import Connection
 from opencode_sync.transport.base import (
     Transport,
     TransportClosed,
@@ -32,6 +31,7 @@ from tests.support import backend as b
 from tests.support.backend import CONFIG, HOLD, TOKEN, WAIT, ScriptedBackend, WrappedTransport
 from tests.support.leaks import eventually
 from tests.support.threads import Background, together
+from tests.unit.client.doubles import no_thread
 
 SHORT = IpcClientOptions(connection_timeout=0.1, authentication_timeout=0.1)
 
@@ -58,7 +58,6 @@ def test_threads_that_connect_at_once_share_one_attempt(backend: ScriptedBackend
 def test_threads_that_share_a_failure_get_each_their_own_instance(
     backend: ScriptedBackend,
 ) -> None:
-    # BUG T2-4
     backend.handshake = HOLD
     client = backend.client()
     calls = [Background(client.connect) for _ in range(6)]
@@ -84,7 +83,6 @@ def test_each_new_connect_after_a_failure_is_a_new_attempt(backend: ScriptedBack
 
 
 def test_a_failed_connect_leaves_no_thread_even_without_close(backend: ScriptedBackend) -> None:
-    # BUG T2-4: the reader may still run for a moment when connect() has raised
     backend.handshake = b.refuse
     client = backend.client()
     before = set(threading.enumerate())
@@ -254,7 +252,9 @@ class FaultyTransport(WrappedTransport):
         self._maybe_fail("abort")
 
 
-def _faulty(backend: ScriptedBackend, method: str, fault: BaseException | None, **more: Any) -> None:
+def _faulty(
+    backend: ScriptedBackend, method: str, fault: BaseException | None, **more: Any
+) -> None:
     def wrap(inner: Transport) -> Transport:
         transport = FaultyTransport(inner)
         transport.method, transport.fault = method, fault
@@ -334,12 +334,9 @@ def test_a_factory_that_fails_or_makes_no_transport_is_a_connection_error() -> N
 def test_no_thread_to_be_had_is_a_connection_error(
     backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: Connection) -> None:
-        raise RuntimeError("can't start new thread")
-
     client = backend.client()
     with monkeypatch.context() as patch:
-        patch.setattr(Connection, "start", fail)
+        patch.setattr(threading.Thread, "start", no_thread)
         with pytest.raises(IpcConnectionError, match="can't start new thread"):
             client.connect()
     assert client.state is ConnectionState.FAILED

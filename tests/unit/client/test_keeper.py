@@ -14,7 +14,7 @@ from opencode_sync.deadlines import DeadlineSweep
 from opencode_sync.keeper import Keeper, Timer
 from tests.support.backend import WAIT
 from tests.support.leaks import eventually
-from tests.unit.client.doubles import make_call
+from tests.unit.client.doubles import make_call, no_thread
 
 
 @pytest.fixture
@@ -80,10 +80,56 @@ def test_a_cancelled_timer_does_not_run(keeper: Keeper) -> None:
     assert ran == []
 
 
-def test_a_timer_runs_once() -> None:
-    timer = Timer(0.0, lambda: None)
-    assert timer.take() is not None
-    assert timer.take() is None
+def test_a_timer_runs_once_and_cancelling_it_then_does_nothing(keeper: Keeper) -> None:
+    ran: list[str] = []
+    done = threading.Event()
+    timer = keeper.call_later(0.0, lambda: ran.append("once"))
+    keeper.call_later(0.01, done.set)
+    assert done.wait(WAIT)
+    timer.cancel()
+    assert ran == ["once"]
+
+
+def test_a_timer_may_cancel_itself_and_another(keeper: Keeper) -> None:
+    ran: list[str] = []
+    done = threading.Event()
+    timers: list[Timer] = []
+
+    def act() -> None:
+        ran.append("first")
+        for timer in timers:
+            timer.cancel()
+
+    at = time.monotonic() + 0.02
+    timers.append(keeper.call_at(at, act))
+    timers.append(keeper.call_at(at, lambda: ran.append("second")))
+    keeper.call_at(at, done.set)
+    assert done.wait(WAIT)
+    assert ran == ["first"]
+
+
+def test_without_timers_the_thread_ends(keeper: Keeper) -> None:
+    timer = keeper.call_later(3600, lambda: None)
+    assert _threads() == 1
+    timer.cancel()
+    assert _ended()
+    done = threading.Event()
+    keeper.call_later(0.0, done.set)
+    assert done.wait(WAIT)
+    assert _ended()
+
+
+def test_no_thread_to_be_had_is_made_up_for_by_the_next_timer(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = threading.Event(), threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        keeper.call_later(0.0, first.set)
+    assert _threads() == 0
+    keeper.call_later(0.0, second.set)
+    assert first.wait(WAIT)
+    assert second.wait(WAIT)
 
 
 def test_a_timer_that_fails_does_not_stop_the_next(keeper: Keeper) -> None:

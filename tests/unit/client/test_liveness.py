@@ -14,11 +14,22 @@ from opencode_sync import (
 )
 from opencode_sync import liveness as module
 from opencode_sync.deadline import Deadline
-from opencode_sync.keeper import Keeper, Timer
+from opencode_sync.keeper import Keeper
 from opencode_sync.liveness import Liveness
 from opencode_sync.sender import Sender
 from tests.support.backend import HOLD, WAIT, ScriptedBackend, WrappedTransport
 from tests.unit.client.doubles import FakeTransport
+
+
+class FakeTimer:
+    """Something the clock below will do."""
+
+    def __init__(self, at: float, action: Callable[[], None]) -> None:
+        self.at = at
+        self.action: Callable[[], None] | None = action
+
+    def cancel(self) -> None:
+        self.action = None
 
 
 class Clock:
@@ -26,13 +37,13 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.timers: list[Timer] = []
+        self.timers: list[FakeTimer] = []
 
     def monotonic(self) -> float:
         return self.now
 
-    def call_at(self, at: float, action: Callable[[], None]) -> Timer:
-        timer = Timer(at, action)
+    def call_at(self, at: float, action: Callable[[], None]) -> FakeTimer:
+        timer = FakeTimer(at, action)
         self.timers.append(timer)
         return timer
 
@@ -40,9 +51,8 @@ class Clock:
         while due := sorted((t for t in self.timers if t.at <= at), key=lambda t: t.at):
             self.timers.remove(due[0])
             self.now = max(self.now, due[0].at)
-            action = due[0].take()
-            if action is not None:
-                action()
+            if due[0].action is not None:
+                due[0].action()
         self.now = at
 
 
@@ -136,6 +146,7 @@ def test_a_byte_in_the_very_moment_of_the_time_out_saves_it(watch: Watch) -> Non
 def test_a_check_that_comes_early_waits_on(watch: Watch) -> None:
     watch.clock.advance_to(1020)
     watch.clock.now = 1025
+    watch.clock.timers.pop().at = 1025
     watch.liveness._check()
     assert watch.dead == []
     watch.clock.advance_to(1030)
@@ -197,14 +208,12 @@ def test_calls_on_a_dead_link_fail_long_before_their_time_out(
         assert "taken for dead" in str(error)
 
 
-def test_without_an_interval_nothing_is_pinged_and_no_thread_keeps_time(
-    backend: ScriptedBackend, deaf: None
-) -> None:
-    before = set(threading.enumerate())
+def test_without_an_interval_nothing_watches_the_link(backend: ScriptedBackend, deaf: None) -> None:
     with backend.client(options=IpcClientOptions(ping_interval=None)) as client:
         assert client.check_server_health() is True
-        new = {thread.name for thread in set(threading.enumerate()) - before}
-        assert not any("keeper" in name for name in new)
+        live = client._supervisor._live
+        assert live is not None
+        assert live._liveness is None
     assert not DeafTransport.pinged.is_set()
 
 

@@ -12,6 +12,7 @@ from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.notifier import Notifier
 from tests.support.backend import WAIT
 from tests.support.leaks import eventually
+from tests.unit.client.doubles import no_thread
 
 NAME = "opencode-sync-notifier-of-a-test"
 
@@ -101,3 +102,15 @@ def test_a_callback_may_post_more(notifier: Notifier) -> None:
     done = threading.Event()
     notifier.post(lambda: notifier.post(lambda: notifier.post(done.set)))
     assert done.wait(WAIT)
+
+
+def test_no_thread_to_be_had_is_made_up_for_by_the_next_callback(
+    notifier: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        notifier.post(seen.append, 1)
+    notifier.post(seen.append, 2)
+    assert notifier.stop(Deadline.after(WAIT)) is True
+    assert seen == [1, 2]

@@ -18,12 +18,12 @@ from opencode_sync import (
     ReconnectPolicy,
     StateChange,
 )
-from opencode_sync.connection import Connection
 from opencode_sync.transport.base import Transport
 from tests.support import backend as b
 from tests.support.backend import HOLD, WAIT, ScriptedBackend, StallingTransport
 from tests.support.leaks import eventually
 from tests.support.threads import Background
+from tests.unit.client.doubles import no_thread
 from tests.unit.client.test_states import Listener
 
 S = ConnectionState
@@ -203,7 +203,9 @@ def test_it_is_repeated_once_and_no_more(backend: ScriptedBackend, returning: Ip
     assert backend.link(2).operations() == ["check_health"]
 
 
-@pytest.mark.parametrize("name", ["create_session", "delete_session", "stop_server", "spawn_server"])
+@pytest.mark.parametrize(
+    "name", ["create_session", "delete_session", "stop_server", "spawn_server"]
+)
 def test_other_calls_in_flight_fail_and_say_that_they_were_sent(
     backend: ScriptedBackend, returning: IpcClient, name: str
 ) -> None:
@@ -375,7 +377,6 @@ def test_a_call_during_the_first_attempt_waits_or_is_told(backend: ScriptedBacke
 
 
 def test_the_line_is_no_longer_than_the_limit_of_requests(backend: ScriptedBackend) -> None:
-    # BUG T2-12
     outage = Outage(backend, LATER, options=IpcClientOptions(max_pending_requests=2))
     try:
         outage.begin()
@@ -454,17 +455,18 @@ def test_a_connection_that_never_lasts_makes_the_pauses_grow(backend: ScriptedBa
 def test_no_thread_for_the_last_attempt_ends_the_calls_that_waited(
     backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # BUG T2-13
     policy = ReconnectPolicy(initial_delay=0.1, jitter=0.0, attempts=1)
     with backend.client(reconnect=policy) as client:
         listener = Listener()
         client.on_state_change(listener)
 
-        def fail(self: Connection) -> None:
-            raise RuntimeError("can't start new thread")
+        start = threading.Thread.start
+
+        def no_reader(self: threading.Thread) -> None:
+            no_thread(self) if "reader" in self.name else start(self)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Connection, "start", fail)
+            patch.setattr(threading.Thread, "start", no_reader)
             backend.link().peer.drop()
             listener.wait(1)
             future = client.futures.create_session(timeout=60)
@@ -476,7 +478,6 @@ def test_no_thread_for_the_last_attempt_ends_the_calls_that_waited(
 def test_a_provider_that_hangs_while_coming_back_does_not_stop_coming_back(
     backend: ScriptedBackend,
 ) -> None:
-    # BUG T2-14
     release = threading.Event()
 
     class Provider:

@@ -15,7 +15,7 @@ from opencode_sync.transport.base import TransportClosed, TransportError
 from tests.support.backend import WAIT
 from tests.support.leaks import eventually
 from tests.support.threads import Background, together
-from tests.unit.client.doubles import FakeTransport, make_call
+from tests.unit.client.doubles import FakeTransport, make_call, no_thread
 
 
 class Bench:
@@ -153,7 +153,6 @@ def test_a_call_that_ends_while_it_queues_behind_a_slow_peer_is_not_sent(bench: 
 
 def test_what_is_handed_in_as_the_patient_thread_ends_is_sent_all_the_same(bench: Bench) -> None:
     """It has looked at the queue and found nothing; it has not let go of the lock yet."""
-    # BUG T2-5
     looked, go_on = threading.Event(), threading.Event()
 
     class Watched(FakeTransport):
@@ -188,12 +187,9 @@ def test_a_link_that_breaks_under_the_patient_thread_is_reported(bench: Bench) -
 def test_no_thread_for_a_slow_peer_breaks_the_link(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
     bench.transport.stuck = True
     with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", fail)
+        patch.setattr(threading.Thread, "start", no_thread)
         bench.sender.submit(make_call(), b"one")
     assert len(bench.broken) == 1
     assert "can't start new thread" in str(bench.broken[0])

@@ -241,7 +241,6 @@ def test_wait_for_state_of_a_client(backend: ScriptedBackend) -> None:
 def test_wait_for_state_refuses_a_time_out_that_is_none(
     backend: ScriptedBackend, timeout: object
 ) -> None:
-    # BUG T2-10
     with pytest.raises(IpcArgumentError) as caught:
         backend.client().wait_for_state(S.CONNECTED, timeout)  # type: ignore[arg-type]
     assert caught.value.field == "timeout"
@@ -296,7 +295,6 @@ def test_a_refused_token_and_a_second_try(backend: ScriptedBackend) -> None:
 def test_how_the_backend_closes_decides_the_state(
     backend: ScriptedBackend, code: int | None, state: S
 ) -> None:
-    # BUG T2-11 (no code)
     listener = Listener()
     with backend.client(reconnect=None) as client:
         client.on_state_change(listener)

@@ -1,0 +1,90 @@
+"""Run by ``test_fork``: a client, a fork, and what each side can still do. Prints JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from opencode_sync import IpcClient, IpcUsageError
+from tests.support.backend import HOLD, WAIT, ScriptedBackend
+
+
+def _outcome(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except IpcUsageError as error:
+        return "refused" if "fork" in str(error) else f"refused for another reason: {error}"
+    except BaseException as error:
+        return f"{type(error).__name__}: {error}"
+    return "allowed"
+
+
+def _child(client: IpcClient, unused: IpcClient) -> dict[str, object]:
+    began = time.monotonic()
+    calls: dict[str, Callable[[], object]] = {
+        "connect": client.connect,
+        "enter": client.__enter__,
+        "health_check": client.health_check,
+        "check_server_health": client.check_server_health,
+        "discover_server": client.discover_server,
+        "spawn_server": client.spawn_server,
+        "stop_server": client.stop_server,
+        "list_sessions": client.list_sessions,
+        "create_session": client.create_session,
+        "delete_session": lambda: client.delete_session("ses_1"),
+        "wait_for_state": lambda: client.wait_for_state(client.state, 1),
+        "futures.list_sessions": client.futures.list_sessions,
+        "futures.create_session": client.futures.create_session,
+    }
+    report: dict[str, object] = {name: _outcome(call) for name, call in calls.items()}
+    report["close"] = _outcome(client.close)
+    report["close again"] = _outcome(client.close)
+    # One that was never connected belongs to nobody yet.
+    own = ScriptedBackend()
+    unused_factory = unused._transport_factory
+    unused._transport_factory = own.factory
+    report["a client not used before"] = _outcome(lambda: _use(unused))
+    unused._transport_factory = unused_factory
+    report["seconds"] = time.monotonic() - began
+    return report
+
+
+def _use(client: IpcClient) -> None:
+    with client:
+        assert client.check_server_health() is True
+
+
+def main() -> None:
+    """Fork with a request in flight; the child reports through a pipe."""
+    backend = ScriptedBackend()
+    backend.rule("list_sessions", HOLD)
+    client, unused = backend.client(), backend.client()
+    client.connect()
+    in_flight = client.futures.list_sessions()
+    request = backend.link().request()
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read_end)
+        with os.fdopen(write_end, "w") as pipe:
+            json.dump(_child(client, unused), pipe)
+        sys.exit(0)  # through atexit, which must not disturb the parent either
+    os.close(write_end)
+    with os.fdopen(read_end) as pipe:
+        report = json.load(pipe)
+    _, status = os.waitpid(child, 0)
+    report["child's exit code"] = os.waitstatus_to_exitcode(status)
+    backend.link().answer(request, {"session_list": {}})
+    in_flight.result(WAIT)
+    report["parent's request in flight"] = "answered"
+    report["parent's health"] = client.check_server_health()
+    report["parent's state"] = client.state.value
+    client.close()
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Metrics: what is reported when, and what a broken recorder may not break."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opencode_sync import (
+    ConnectionState,
+    InMemoryMetrics,
+    IpcServerError,
+    IpcTimeoutError,
+)
+from opencode_sync.metrics import OperationFigures
+from tests.support import backend as b
+from tests.support.backend import HOLD, WAIT, ScriptedBackend
+from tests.support.threads import together
+
+S = ConnectionState
+
+
+def test_a_life_in_figures(backend: ScriptedBackend) -> None:
+    metrics = InMemoryMetrics()
+    with backend.client(metrics=metrics) as client:
+        client.list_sessions()
+        client.list_sessions()
+        backend.rule("list_sessions", b.error(6))
+        with pytest.raises(IpcServerError):
+            client.list_sessions()
+        backend.rule("delete_session", HOLD)
+        with pytest.raises(IpcTimeoutError):
+            client.delete_session("ses_1", timeout=0.01)
+        cancelled = client.futures.delete_session("ses_1")
+        cancelled.cancel()
+    snapshot = metrics.snapshot()
+    listed, removed = snapshot.operations["list_sessions"], snapshot.operations["delete_session"]
+    assert (listed.sent, listed.succeeded, listed.failed) == (3, 2, 1)
+    assert (removed.sent, removed.succeeded, removed.failed) == (2, 0, 2)
+    assert len(listed.durations) == 3
+    assert all(0 <= duration < WAIT for duration in listed.durations)
+    assert min(removed.durations) >= 0
+    assert max(removed.durations) >= 0.01
+    assert snapshot.state_changes == (
+        (S.DISCONNECTED, S.CONNECTING),
+        (S.CONNECTING, S.AUTHENTICATING),
+        (S.AUTHENTICATING, S.CONNECTED),
+        (S.CONNECTED, S.DISCONNECTING),
+        (S.DISCONNECTING, S.DISCONNECTED),
+    )
+
+
+def test_every_message_is_counted_with_its_size(backend: ScriptedBackend) -> None:
+    metrics = InMemoryMetrics()
+    with backend.client(metrics=metrics) as client:
+        client.check_server_health()
+        backend.link().peer.send(b"\xff" * 1000)
+        client.check_server_health()
+    snapshot = metrics.snapshot()
+    answer = len(b.encode(2, b.healthy()))
+    assert snapshot.messages_received == 3
+    assert snapshot.bytes_received == 1000 + 2 * answer
+
+
+def test_a_call_refused_without_being_sent_counts_as_failed_and_not_as_sent(
+    backend: ScriptedBackend,
+) -> None:
+    metrics = InMemoryMetrics()
+    client = backend.client(metrics=metrics)
+    assert client.futures.list_sessions().exception(0) is not None
+    figures = metrics.snapshot().operations["list_sessions"]
+    assert (figures.sent, figures.succeeded, figures.failed) == (0, 0, 1)
+
+
+class Broken:
+    """Raises whatever is reported."""
+
+    def __init__(self) -> None:
+        self.called: set[str] = set()
+
+    def _fail(self, name: str) -> None:
+        self.called.add(name)
+        raise ValueError(name)
+
+    def record_request_sent(self, operation: str) -> None:
+        self._fail("sent")
+
+    def record_request_completed(self, operation: str, duration: float, success: bool) -> None:
+        self._fail("completed")
+
+    def record_connection_state_change(self, old: Any, new: Any) -> None:
+        self._fail("state")
+
+    def record_message_received(self, size: int) -> None:
+        self._fail("received")
+
+
+def test_a_recorder_that_raises_harms_nothing(backend: ScriptedBackend) -> None:
+    broken = Broken()
+    with backend.client(metrics=broken) as client:
+        assert client.check_server_health() is True
+        assert client.futures.list_sessions().result(WAIT)[0].title == "one"
+        backend.rule("list_sessions", HOLD)
+        with pytest.raises(IpcTimeoutError):
+            client.list_sessions(timeout=0.01)
+        client.futures.list_sessions().cancel()
+    assert broken.called == {"sent", "completed", "state", "received"}
+
+
+def test_the_figures_survive_many_threads() -> None:
+    metrics = InMemoryMetrics()
+
+    def record(index: int) -> None:
+        for _ in range(200):
+            metrics.record_request_sent("x")
+            metrics.record_request_completed("x", 0.1, True)
+            metrics.record_message_received(3)
+            metrics.record_connection_state_change(S.FAILED, S.CONNECTING)
+
+    for job in together(8, record):
+        job.result()
+    snapshot = metrics.snapshot()
+    assert snapshot.operations["x"].sent == 1600
+    assert snapshot.operations["x"].succeeded == 1600
+    assert snapshot.messages_received == 1600
+    assert snapshot.bytes_received == 4800
+    assert len(snapshot.state_changes) == 1600
+
+
+def test_a_snapshot_does_not_change_any_more() -> None:
+    metrics = InMemoryMetrics()
+    metrics.record_request_completed("x", 0.1, True)
+    snapshot = metrics.snapshot()
+    metrics.record_request_completed("x", 0.2, True)
+    metrics.record_request_completed("y", 0.2, True)
+    assert snapshot.operations["x"].durations == (0.1,)
+    assert set(snapshot.operations) == {"x"}
+
+
+def test_only_the_newest_durations_are_kept() -> None:
+    metrics = InMemoryMetrics()
+    for number in range(10_001):
+        metrics.record_request_completed("x", float(number), True)
+    figures = metrics.snapshot().operations["x"]
+    assert len(figures.durations) == 10_000
+    assert figures.durations[0] == 1.0
+    assert figures.succeeded == 10_001
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(0, 1), (1, 1), (50, 50), (90, 90), (99, 99), (99.5, 100), (100, 100)]
+)
+def test_percentiles_are_those_that_so_many_did_not_exceed(percent: float, expected: int) -> None:
+    # BUG T2-16
+    durations = tuple(float(number) for number in range(100, 0, -1))
+    assert OperationFigures(100, 100, 0, durations).percentile(percent) == expected
+
+
+def test_the_percentile_of_one_request_is_that_request() -> None:
+    figures = OperationFigures(1, 1, 0, (0.5,))
+    assert {figures.percentile(percent) for percent in (0, 50, 99, 100)} == {0.5}
+
+
+@pytest.mark.parametrize("percent", [-1, 100.1, float("nan")])
+def test_a_percentage_outside_0_to_100_is_refused(percent: float) -> None:
+    with pytest.raises(ValueError, match="0 to 100"):
+        OperationFigures(1, 1, 0, (0.5,)).percentile(percent)
+
+
+def test_without_requests_there_is_no_percentile() -> None:
+    with pytest.raises(ValueError, match="no request has completed"):
+        OperationFigures(0, 0, 0, ()).percentile(50)

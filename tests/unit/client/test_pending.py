@@ -1,0 +1,252 @@
+"""``Call``, ``PendingRequests`` and ``WaitingCalls``: every call ends exactly once."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import CancelledError
+from typing import Any
+
+import pytest
+
+from opencode_sync import (
+    CancelToken,
+    InMemoryMetrics,
+    IpcCancelledError,
+    IpcTimeoutError,
+    IpcUsageError,
+)
+from opencode_sync import pending as module
+from opencode_sync.pending import Call, PendingRequests, WaitingCalls
+from tests.support.threads import Background, together
+from tests.unit.client.doubles import make_call
+
+
+def table(limit: int = 10, remark: str = "") -> PendingRequests:
+    return PendingRequests(limit, lambda: remark)
+
+
+# --- One call ---
+
+
+def test_only_one_claim_succeeds_whoever_comes() -> None:
+    for _ in range(20):
+        call = make_call()
+        claims = [job.result() for job in together(8, lambda _, call=call: call.claim())]  # type: ignore[misc]
+        assert claims.count(True) == 1
+
+
+def test_all_ways_of_ending_at_once_have_one_outcome() -> None:
+    metrics = InMemoryMetrics()
+    for _ in range(30):
+        call = make_call(metrics=metrics)
+
+        def answer(call: Call[Any] = call) -> None:
+            if call.claim():
+                call.succeed(True)
+
+        def lose(call: Call[Any] = call) -> None:
+            if call.claim():
+                call.fail(ConnectionError())
+
+        ways = [answer, lose, call.expire, call.cancel, call.cancel_by_token]
+        for job in together(len(ways), lambda index, ways=ways: ways[index]()):  # type: ignore[misc]
+            job.result()
+        assert call.done()
+    figures = metrics.snapshot().operations["check_health"]
+    assert figures.succeeded + figures.failed == 30
+
+
+def test_a_call_knows_its_operation_and_starts_unsent() -> None:
+    call = make_call()
+    assert (call.operation, call.sent, call.request_id, call.repeated) == (
+        "check_health",
+        False,
+        0,
+        False,
+    )
+    assert not call.claimed
+
+
+def test_expiring_without_a_time_out_still_makes_a_sentence() -> None:
+    call = make_call(timeout=None)
+    assert call.expire() is True
+    assert call.expire() is False
+    error = call.exception(0)
+    assert isinstance(error, IpcTimeoutError)
+    assert "the time allowed, and was never sent" in str(error)
+
+
+def test_the_holders_remark_is_shown_in_a_time_out() -> None:
+    pending = table(remark="; and the moon is full")
+    call = make_call()
+    pending.register(call)
+    call.expire()
+    assert "the moon is full" in str(call.exception(0))
+    assert len(pending) == 0
+
+
+def test_cancelling_is_final_in_every_order() -> None:
+    call = make_call()
+    assert call.cancel() is True
+    assert call.claim() is False
+    assert call.expire() is False
+    call.cancel_by_token()
+    assert call.cancelled()
+    with pytest.raises(CancelledError):
+        call.result(0)
+
+
+def test_waiting_detaches_the_token_however_it_ends() -> None:
+    token = CancelToken()
+    call = make_call(timeout=0.01)
+    with pytest.raises(IpcTimeoutError):
+        call.wait(token)
+    assert token._waiting == {}
+    other = make_call()
+    waiting = Background(other.wait, token)
+    token.cancel()
+    assert isinstance(waiting.error(), IpcCancelledError)
+    with pytest.raises(IpcCancelledError):
+        make_call().wait(token)
+
+
+# --- The table ---
+
+
+def test_ids_begin_at_2_and_count_up() -> None:
+    pending = table()
+    calls = [make_call() for _ in range(3)]
+    assert all(pending.register(call) for call in calls)
+    assert [call.request_id for call in calls] == [2, 3, 4]
+    assert pending.take(3) is calls[1]
+    assert pending.take(3) is None
+    again = make_call()
+    pending.register(again)
+    assert again.request_id == 5
+
+
+def test_ids_are_unique_among_threads() -> None:
+    pending = table(1000)
+    calls = [[make_call() for _ in range(50)] for _ in range(8)]
+
+    def register(index: int) -> None:
+        for call in calls[index]:
+            assert pending.register(call)
+
+    for job in together(8, register):
+        job.result()
+    ids = [call.request_id for row in calls for call in row]
+    assert sorted(ids) == list(range(2, 402))
+
+
+def test_a_closed_table_takes_nothing_and_hands_out_what_it_held_once() -> None:
+    pending = table()
+    calls = [make_call() for _ in range(3)]
+    for call in calls:
+        pending.register(call)
+    assert pending.close() == calls
+    assert pending.close() == []
+    late = make_call()
+    assert pending.register(late) is False
+    assert (late.request_id, late.holder) == (0, None)
+
+
+def test_a_full_table_refuses_one_more() -> None:
+    pending = table(1)
+    pending.register(make_call())
+    with pytest.raises(IpcUsageError, match="max_pending_requests"):
+        pending.register(make_call())
+
+
+def test_registering_and_closing_at_once_loses_no_call() -> None:
+    """Each call is either refused, or among those the closer has to end."""
+    for _ in range(30):
+        pending = table(100)
+        calls = [make_call() for _ in range(4)]
+        handed: list[Call[Any]] = []
+        taken = [False] * 4
+
+        def act(
+            index: int,
+            pending: PendingRequests = pending,
+            handed: list[Call[Any]] = handed,
+            taken: list[bool] = taken,
+            calls: list[Call[Any]] = calls,
+        ) -> None:
+            if index == 4:
+                handed += pending.close()
+            else:
+                taken[index] = pending.register(calls[index])
+
+        for job in together(5, act):
+            job.result()
+        assert {id(call) for call in handed} == {
+            id(call) for call, was in zip(calls, taken, strict=True) if was
+        }
+
+
+def test_strays_are_told_apart() -> None:
+    pending = table()
+    sent, unsent, answered = make_call(), make_call(), make_call()
+    for call in (sent, unsent, answered):
+        pending.register(call)
+    sent.sent = True
+    sent.cancel()
+    unsent.cancel()
+    pending.take(answered.request_id)
+    assert pending.classify_stray(sent.request_id) == "late"
+    assert pending.classify_stray(sent.request_id) == "duplicate"
+    assert pending.classify_stray(answered.request_id) == "duplicate"
+    assert pending.classify_stray(5) == "unknown"
+    assert pending.classify_stray(2**64 - 1) == "unknown"
+
+
+def test_what_it_remembers_of_abandoned_calls_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_REMEMBERED", 2)
+    pending = table()
+    calls = [make_call() for _ in range(3)]
+    for call in calls:
+        pending.register(call)
+        call.sent = True
+        call.cancel()
+    assert pending.classify_stray(calls[0].request_id) == "duplicate"  # forgotten
+    assert pending.classify_stray(calls[1].request_id) == "late"
+    assert pending.classify_stray(calls[2].request_id) == "late"
+
+
+# --- The line ---
+
+
+def test_the_line_keeps_its_order_and_is_emptied_as_a_whole() -> None:
+    line = WaitingCalls(10)
+    calls = [make_call() for _ in range(3)]
+    for call in calls:
+        line.add(call)
+    assert len(line) == 3
+    assert line.take_all() == calls
+    assert line.take_all() == []
+
+
+def test_who_ends_leaves_the_line_and_who_has_ended_never_enters() -> None:
+    line = WaitingCalls(10)
+    call = make_call()
+    line.add(call)
+    call.cancel()
+    assert len(line) == 0
+    line.add(call)
+    assert len(line) == 0
+
+
+def test_the_line_is_bounded() -> None:
+    line = WaitingCalls(1)
+    line.add(make_call())
+    with pytest.raises(IpcUsageError, match="max_pending_requests"):
+        line.add(make_call())
+
+
+def test_nothing_here_needs_a_thread() -> None:
+    before = threading.active_count()
+    call = make_call()
+    table().register(call)
+    call.cancel()
+    assert threading.active_count() == before

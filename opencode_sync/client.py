@@ -20,7 +20,7 @@ from opencode_sync.config import IpcConfig, IpcConfigProvider, resolve_provider
 from opencode_sync.connection import Connection
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.deadlines import DeadlineSweep
-from opencode_sync.errors import IpcArgumentError, IpcUsageError
+from opencode_sync.errors import IpcArgumentError, IpcConfigError, IpcUsageError
 from opencode_sync.futures import IpcFutures
 from opencode_sync.keeper import Keeper
 from opencode_sync.metrics import GuardedMetrics, Metrics
@@ -92,7 +92,9 @@ class IpcClient:
             IpcConfigError: an argument is of the wrong type.
         """
         self._provider = resolve_provider(config)
-        self._options = options or IpcClientOptions()
+        _check_type("options", options, IpcClientOptions)
+        _check_type("reconnect", reconnect, ReconnectPolicy)
+        self._options = IpcClientOptions() if options is None else options
         self._metrics = None if metrics is None else GuardedMetrics(metrics)
         self._transport_factory = transport_factory or _websocket
         self._notifier = Notifier("opencode-sync-notifier")
@@ -419,6 +421,15 @@ class IpcClient:
 _LONGEST: Final = 30 * 24 * 3600.0
 
 _open_clients: weakref.WeakSet[IpcClient] = weakref.WeakSet()
+
+
+def _check_type(field: str, value: object, wanted: type) -> None:
+    if value is not None and not isinstance(value, wanted):
+        raise IpcConfigError(
+            f"{field} is of type {type(value).__name__}; give an instance of {wanted.__name__}, or "
+            "None",
+            field=field,
+        )
 
 
 def _websocket(config: IpcConfig, options: IpcClientOptions) -> Transport:

@@ -46,14 +46,11 @@ def authenticate(transport: Transport, config: IpcConfig, timeout: float, redact
         TransportProtocolError: it broke the framing rules.
     """
     deadline = Deadline.after(timeout)
-    hello = ipc_pb2.IpcClientMessage(
-        request_id=HANDSHAKE_ID,
-        auth_handshake=ipc_pb2.IpcAuthHandshake(token=config.auth_token),
-    )
+    hello = _hello(config.auth_token)
     cause: TransportError
     problem: IpcTimeoutError | IpcAuthenticationError
     try:
-        transport.send([hello.SerializeToString()])
+        transport.send([hello])
         if not transport.flush(deadline):
             raise TransportTimeout("the handshake could not be written in time")
         # Hidden from tracebacks that show values: the peer may send the token back.
@@ -83,6 +80,13 @@ def authenticate(transport: Transport, config: IpcConfig, timeout: float, redact
         return
     # Out here, where the peer's own words, which may quote the token, are no longer the context.
     raise problem from cause
+
+
+def _hello(token: str) -> SecretBytes:
+    """Return the handshake's message, hidden from tracebacks that show values."""
+    message = ipc_pb2.IpcClientMessage(request_id=HANDSHAKE_ID)
+    message.auth_handshake.token = token
+    return SecretBytes(message.SerializeToString())
 
 
 def _check(answer: bytes, endpoint: str, redact: Redactor) -> None:

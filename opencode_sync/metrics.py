@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ class OperationFigures:
         if not self.durations:
             raise ValueError("no request has completed, so there is no percentile")
         ordered = sorted(self.durations)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+        return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,8 @@ class WebSocketTransport(Transport):
         try:
             while True:
                 event = self._frames.next_event()
+                if self._pong and (event is None or event[0] == BINARY):
+                    self.on_output_due()  # once for all pings of one piece
                 if event is None:
                     # What has come already is taken even late, but once: a peer that keeps sending
                     # what is no whole message must not stretch the deadline.
@@ -146,7 +148,6 @@ class WebSocketTransport(Transport):
                     return payload
                 if opcode == PING:
                     self._pong.append(payload)
-                    self.on_output_due()
                 elif opcode == TEXT:
                     self._ignore_text()
                 elif opcode == CLOSE:

@@ -1,4 +1,4 @@
-"""A client, a WebSocket, the gateway, a real OpenCode: each answer checked against OpenCode's own."""
+"""Client, WebSocket, gateway, a real OpenCode: each answer checked against OpenCode's own."""
 
 from __future__ import annotations
 
@@ -186,10 +186,11 @@ def test_closing_the_gateway_ends_the_server_it_spawned(
         executable=opencode_program, directory=project, environ=spawn_environment, spawn=True
     )
     with Gateway(backend) as gateway:
-        with IpcClient(IpcConfig(gateway.port, gateway.auth_token)) as client:
+        client = IpcClient(IpcConfig(gateway.port, gateway.auth_token))
+        with client:
             server = client.discover_server()
-            assert server is not None
-            assert server.owned
+        assert server is not None
+        assert server.owned
     assert not psutil.pid_exists(server.pid)
 
 

@@ -36,7 +36,7 @@ Payload = dict[str, Any]
 Rule = Callable[[ipc_pb2.IpcClientMessage], "Payload | None"]
 
 
-def HOLD(request: ipc_pb2.IpcClientMessage) -> Payload | None:  # noqa: N802 - reads as a constant
+def HOLD(request: ipc_pb2.IpcClientMessage) -> Payload | None:
     """The rule that answers nothing."""
     return None
 
@@ -198,7 +198,9 @@ class ScriptedBackend:
     """Makes links, serves them by rules, and remembers everything."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()  # guards _links and _rules; waited on by the test
+        # Guards _links, _rules and _closed; waited on by the test.
+        self._changed = threading.Condition()
+        self._closed = False
         self._links: list[Link] = []
         self._rules: dict[str, Rule] = {
             "check_health": lambda request: healthy(),
@@ -265,6 +267,8 @@ class ScriptedBackend:
         link.thread.start()
         with self._changed:
             self._links.append(link)
+            if self._closed:
+                peer.drop()
             self._changed.notify_all()
         return self.wrap(transport)
 
@@ -275,6 +279,7 @@ class ScriptedBackend:
     def close(self) -> None:
         """End all links and their threads."""
         with self._changed:
+            self._closed = True
             links = list(self._links)
         for link in links:
             link.peer.drop()
@@ -294,7 +299,7 @@ class WrappedTransport(Transport):
         return self.inner.last_received_at
 
     @property
-    def on_output_due(self) -> Callable[[], None]:  # type: ignore[override]
+    def on_output_due(self) -> Callable[[], None]:
         return self.inner.on_output_due
 
     @on_output_due.setter

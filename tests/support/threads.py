@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
@@ -15,7 +16,7 @@ class Background(Generic[R]):
     """``function(*args)`` on a thread of its own, begun at once."""
 
     def __init__(self, function: Callable[..., R], *args: Any, **keywords: Any) -> None:
-        self._job = lambda: function(*args, **keywords)
+        self._job: Callable[[], R] = functools.partial(function, *args, **keywords)
         self._outcome: R | None = None
         self._error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, name="background-of-a-test", daemon=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from opencode_sync import operations
+from opencode_sync import IpcClient, StateChange, operations
 from opencode_sync.deadline import Deadline
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request
@@ -31,6 +31,18 @@ def make_call(
         notifier=notifier or Notifier("opencode-sync-notifier"),
         metrics=metrics,
     )
+
+
+def tell_when_down(client: IpcClient) -> threading.Event:
+    """Return an event that is set when the connection is lost and another attempt is planned."""
+    down = threading.Event()
+
+    def listener(change: StateChange) -> None:
+        if change.retry_in is not None:
+            down.set()
+
+    client.on_state_change(listener)
+    return down
 
 
 def no_thread(self: threading.Thread) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from opencode_sync import IpcClient, IpcUsageError
-from tests.support.backend import HOLD, WAIT, ScriptedBackend
+from tests.support.backend import CONFIG, HOLD, WAIT, ScriptedBackend
 
 
 def _outcome(call: Callable[[], object]) -> str:
@@ -43,11 +43,7 @@ def _child(client: IpcClient, unused: IpcClient) -> dict[str, object]:
     report["close"] = _outcome(client.close)
     report["close again"] = _outcome(client.close)
     # One that was never connected belongs to nobody yet.
-    own = ScriptedBackend()
-    unused_factory = unused._transport_factory
-    unused._transport_factory = own.factory
     report["a client not used before"] = _outcome(lambda: _use(unused))
-    unused._transport_factory = unused_factory
     report["seconds"] = time.monotonic() - began
     return report
 
@@ -61,7 +57,8 @@ def main() -> None:
     """Fork with a request in flight; the child reports through a pipe."""
     backend = ScriptedBackend()
     backend.rule("list_sessions", HOLD)
-    client, unused = backend.client(), backend.client()
+    client = backend.client()
+    unused = IpcClient(CONFIG, transport_factory=lambda *args: ScriptedBackend().factory(*args))
     client.connect()
     in_flight = client.futures.list_sessions()
     request = backend.link().request()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import weakref
 
 import pytest
@@ -13,6 +12,7 @@ from opencode_sync.transport.base import Transport
 from tests.support import backend as b
 from tests.support.backend import HOLD, WAIT, ScriptedBackend, StallingTransport
 from tests.support.threads import Background
+from tests.unit.client.doubles import tell_when_down
 
 
 def test_a_token_that_is_cancelled_already_sends_nothing(
@@ -101,8 +101,7 @@ def test_a_token_keeps_no_call_that_has_ended(backend: ScriptedBackend, client: 
 def test_cancelling_ends_a_call_that_waits_for_a_connection(backend: ScriptedBackend) -> None:
     token = CancelToken()
     with backend.client(reconnect=ReconnectPolicy(initial_delay=60, maximum_delay=60)) as client:
-        down = threading.Event()
-        client.on_state_change(lambda change: change.retry_in is not None and down.set())
+        down = tell_when_down(client)
         backend.link().peer.drop()
         assert down.wait(WAIT)
         future = client.futures.create_session(cancel=token)

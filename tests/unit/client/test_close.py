@@ -22,6 +22,7 @@ from opencode_sync.transport.base import Transport
 from tests.support import backend as b
 from tests.support.backend import CONFIG, HOLD, WAIT, ScriptedBackend, StallingTransport
 from tests.support.threads import Background, together
+from tests.unit.client.doubles import tell_when_down
 
 
 def test_close_says_goodbye_with_1000(backend: ScriptedBackend, client: IpcClient) -> None:
@@ -325,8 +326,7 @@ def test_closing_does_not_wait_for_the_threads_of_the_next_connection(
 def test_closing_during_an_outage_ends_it(backend: ScriptedBackend) -> None:
     client = backend.client(reconnect=ReconnectPolicy(initial_delay=60, maximum_delay=60))
     client.connect()
-    down = threading.Event()
-    client.on_state_change(lambda change: change.retry_in is not None and down.set())
+    down = tell_when_down(client)
     backend.link().peer.drop()
     assert down.wait(WAIT)
     waiting = [client.futures.create_session() for _ in range(3)]

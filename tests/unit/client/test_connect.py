@@ -303,7 +303,6 @@ def test_a_handshake_that_cannot_be_written_is_a_time_out(backend: ScriptedBacke
 def test_a_link_that_cannot_even_be_freed_leaves_nobody_waiting(
     backend: ScriptedBackend, method: str
 ) -> None:
-    # BUG T2-9
     _faulty(backend, method, ValueError("a bug"))
     backend.rule("list_sessions", HOLD)
     client = backend.client(
@@ -324,7 +323,8 @@ def test_a_factory_that_fails_or_makes_no_transport_is_a_connection_error() -> N
     def broken(config: IpcConfig, options: IpcClientOptions) -> Any:
         raise LookupError("no such transport")
 
-    for factory in (broken, lambda config, options: None):
+    factories: list[Any] = [broken, lambda config, options: None]
+    for factory in factories:
         client = IpcClient(CONFIG, transport_factory=factory)
         with pytest.raises(IpcConnectionError):
             client.connect()

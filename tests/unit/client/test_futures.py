@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import inspect
 import threading
 import time
@@ -224,10 +225,12 @@ def test_callbacks_run_in_order_on_the_notifier_and_never_on_the_reader(
     seen: list[tuple[int, str]] = []
     done = threading.Event()
     future = client.futures.list_sessions()
+
+    def note(number: int, _: Future[Any]) -> None:
+        seen.append((number, threading.current_thread().name))
+
     for number in range(3):
-        future.add_done_callback(
-            lambda _, number=number: seen.append((number, threading.current_thread().name))
-        )
+        future.add_done_callback(functools.partial(note, number))
     future.add_done_callback(lambda _: done.set())
     backend.link().answer(backend.link().request(), b.sessions())
     assert done.wait(WAIT)

@@ -16,11 +16,11 @@ import pytest
 
 from opencode_sync import IpcClient, ReconnectPolicy
 from opencode_sync.deadline import Deadline
-from opencode_sync.transport.base import Transport
 from tests.support import backend as b
 from tests.support.backend import HOLD, WAIT, ScriptedBackend, WrappedTransport
 from tests.support.leaks import eventually
 from tests.support.threads import Background
+from tests.unit.client.doubles import tell_when_down
 
 AT_ONCE = ReconnectPolicy(initial_delay=0.0, jitter=0.0)
 
@@ -89,8 +89,7 @@ def test_an_interrupt_while_waiting_for_a_connection_leaves_nothing_in_line(
     backend: ScriptedBackend,
 ) -> None:
     with backend.client(reconnect=ReconnectPolicy(initial_delay=60, maximum_delay=60)) as client:
-        down = threading.Event()
-        client.on_state_change(lambda change: change.retry_in is not None and down.set())
+        down = tell_when_down(client)
         backend.link().peer.drop()
         assert down.wait(WAIT)
         helper = Background(_interrupt_the_wait)
@@ -232,7 +231,6 @@ def _interrupt_at_line(number: int, hits: list[str]) -> Iterator[None]:
 def test_an_interrupt_at_any_line_of_a_call_leaves_nothing_pending(
     backend: ScriptedBackend,
 ) -> None:
-    # BUG T2-3
     backend.rule("list_sessions", HOLD)
     left_behind: list[str] = []
     with backend.client(reconnect=None) as client:

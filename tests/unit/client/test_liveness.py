@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -188,10 +188,9 @@ class DeafTransport(WrappedTransport):
 
 
 @pytest.fixture
-def deaf(backend: ScriptedBackend) -> Iterator[None]:
+def deaf(backend: ScriptedBackend) -> None:
     DeafTransport.pinged.clear()
     backend.wrap = DeafTransport
-    yield
 
 
 def test_calls_on_a_dead_link_fail_long_before_their_time_out(

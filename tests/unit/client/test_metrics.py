@@ -40,7 +40,7 @@ def test_a_life_in_figures(backend: ScriptedBackend) -> None:
     assert len(listed.durations) == 3
     assert all(0 <= duration < WAIT for duration in listed.durations)
     assert min(removed.durations) >= 0
-    assert max(removed.durations) >= 0.01
+    assert max(removed.durations) >= 0.005  # a little less than the time-out, which began earlier
     assert snapshot.state_changes == (
         (S.DISCONNECTED, S.CONNECTING),
         (S.CONNECTING, S.AUTHENTICATING),
@@ -151,7 +151,6 @@ def test_only_the_newest_durations_are_kept() -> None:
     ("percent", "expected"), [(0, 1), (1, 1), (50, 50), (90, 90), (99, 99), (99.5, 100), (100, 100)]
 )
 def test_percentiles_are_those_that_so_many_did_not_exceed(percent: float, expected: int) -> None:
-    # BUG T2-16
     durations = tuple(float(number) for number in range(100, 0, -1))
     assert OperationFigures(100, 100, 0, durations).percentile(percent) == expected
 

@@ -36,7 +36,7 @@ def test_without_work_there_is_no_thread(notifier: Notifier) -> None:
 def test_callbacks_run_in_order_with_their_arguments(notifier: Notifier) -> None:
     seen: list[tuple[int, str]] = []
     for number in range(100):
-        notifier.post(lambda *args: seen.append(args), number, "x")  # type: ignore[arg-type]
+        notifier.post(lambda *args: seen.append(args), number, "x")
     assert notifier.stop(Deadline.after(WAIT)) is True
     assert seen == [(number, "x") for number in range(100)]
     assert _threads() == []

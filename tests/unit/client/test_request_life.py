@@ -260,7 +260,7 @@ def test_an_error_without_a_text_still_makes_a_sentence(
     backend: ScriptedBackend, client: IpcClient
 ) -> None:
     backend.rule("list_sessions", b.error(77, ""))
-    with pytest.raises(IpcServerError, match="list_sessions failed: .*no reason.*77"):
+    with pytest.raises(IpcServerError, match=r"list_sessions failed: .*no reason.*77"):
         client.list_sessions()
 
 

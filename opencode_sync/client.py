@@ -18,7 +18,7 @@ from opencode_sync.binding import ServerBinder, ServerBinding
 from opencode_sync.cancel import CancelToken
 from opencode_sync.config import IpcConfig, IpcConfigProvider, resolve_provider
 from opencode_sync.connection import Connection
-from opencode_sync.deadline import NOW, Deadline
+from opencode_sync.deadline import Deadline
 from opencode_sync.deadlines import DeadlineSweep
 from opencode_sync.errors import IpcArgumentError, IpcConfigError, IpcUsageError
 from opencode_sync.futures import IpcFutures
@@ -38,6 +38,9 @@ from opencode_sync.wire.oc_session_pb2 import OcSessionInfo
 __all__ = ["IpcClient"]
 
 R = TypeVar("R")
+
+_LAST_CALLBACKS: Final = 0.25
+"""Seconds a failed connect waits for state listeners to be told of it."""
 
 _AT_EXIT: Final = 0.5
 """Seconds the interpreter's exit gives all clients that were left open, together."""
@@ -141,7 +144,8 @@ class IpcClient:
         try:
             self._supervisor.open()
         except BaseException:
-            self._notifier.stop(NOW)  # nobody has to close a client that could not connect
+            # Nobody has to close a client that could not connect.
+            self._notifier.stop(Deadline.after(_LAST_CALLBACKS))
             raise
 
     def close(self) -> None:

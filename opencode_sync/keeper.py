@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from loguru import logger
 
+from opencode_sync.deadline import Deadline
+
 __all__ = ["Keeper", "Timer"]
 
 
@@ -79,20 +81,21 @@ class Keeper:
                 if not self._timers:
                     self._changed.notify()
 
-    def stop(self) -> threading.Thread | None:
-        """Take no more timers, drop those there are, and let the thread end. Never blocks.
-
-        Returns:
-            The thread, for the caller to join; None when there is none, or the caller is it.
-        """
+    def stop(self) -> None:
+        """Take no more timers, drop those there are, and let the thread end. Never blocks."""
         with self._changed:
             self._open = False
             self._timers.clear()
             self._changed.notify()
             # From here on it is nobody's, and ends, also when the keeper is opened again at once.
-            thread = self._previous = self._thread or self._previous
+            self._previous = self._thread or self._previous
             self._thread = None
-        return None if thread is threading.current_thread() else thread
+
+    def wait_ended(self, deadline: Deadline) -> None:
+        """Wait until the thread of a keeper that was stopped is gone."""
+        thread = self._previous
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(deadline.remaining())
 
     def _start(self) -> None:
         """Start the thread. The caller holds the lock."""

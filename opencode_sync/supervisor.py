@@ -112,7 +112,10 @@ class Supervisor:
         # Its own time-out comes first.
         error = opening.exception(self._attempt_timeout + _SETTLED)
         if error is not None:
-            connection.wait_ended(Deadline.after(_JOINED))  # leave no thread behind
+            soon = Deadline.after(_JOINED)  # leave no thread behind
+            connection.wait_ended(soon)
+            if not self._wanted:
+                self._keeper.wait_ended(soon)
             raise _own(error) from error.__cause__
 
     def submit(self, call: Call[Any]) -> None:
@@ -165,12 +168,11 @@ class Supervisor:
                     opening, _ = self._note_end(self._connection, cause)
                 self._previous = None
                 self._closing = False
-                keeper_thread = self._keeper.stop()
+                self._keeper.stop()
                 self._changed.notify_all()
             if opening is not None:
                 opening.set_exception(cause)
-        if keeper_thread is not None:
-            keeper_thread.join(deadline.remaining())
+        self._keeper.wait_ended(deadline)
 
     def is_connection_thread(self) -> bool:
         """Return whether the caller runs on the connection's own thread."""

@@ -52,8 +52,12 @@ def no_leaks(settle: float = _SETTLE) -> Iterator[None]:
     count_before = descriptor_count()
     yield
     deadline = time.monotonic() + settle
-    for thread in set(threading.enumerate()) - threads_before:
-        thread.join(max(0.0, deadline - time.monotonic()))
+    while (new := set(threading.enumerate()) - threads_before) and time.monotonic() < deadline:
+        for thread in new:
+            if thread.ident is None:
+                time.sleep(_STEP)  # it is only just being started, and cannot be joined yet
+            else:
+                thread.join(max(0.0, deadline - time.monotonic()))
     left = [thread.name for thread in set(threading.enumerate()) - threads_before]
     assert not left, f"threads were left behind: {left}"
     if count_before is not None and not eventually(lambda: not _grew(count_before), _STEP):

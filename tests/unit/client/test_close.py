@@ -237,7 +237,7 @@ def test_closing_while_the_provider_hangs_frees_who_connects(backend: ScriptedBa
     connecting = Background(client.connect)
     assert asked.wait(WAIT)
     client.close()
-    assert isinstance(connecting.error(0.5), IpcConnectionError)
+    assert isinstance(connecting.error(1.5), IpcConnectionError)
     release.set()
     assert not client.is_connected
 
@@ -310,10 +310,7 @@ def test_closing_does_not_wait_for_the_threads_of_the_next_connection(
         for _ in range(50):
             client.connect()
             began = time.monotonic()
-            try:
-                client.close()
-            except IpcConnectionError:  # pragma: no cover - close raises nothing
-                pytest.fail("close raised")
+            client.close()
             slowest = max(slowest, time.monotonic() - began)
     finally:
         ready.set()

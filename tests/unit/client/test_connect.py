@@ -63,6 +63,8 @@ def test_threads_that_share_a_failure_get_each_their_own_instance(
     calls = [Background(client.connect) for _ in range(6)]
     link = backend.link()
     link.wait(lambda: bool(link.raw), "handshake")
+    opening: Any = client._supervisor._opening
+    assert eventually(lambda: len(opening._condition._waiters) == 6)  # all are waiting for it
     link.send(1, b.refuse(ipc_pb2.IpcClientMessage()))
     errors = [call.error() for call in calls]
     assert all(isinstance(error, IpcAuthenticationError) for error in errors)

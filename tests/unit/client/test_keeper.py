@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -28,6 +29,19 @@ def keeper() -> Iterator[Keeper]:
 
 def _threads() -> int:
     return sum(t.name == "opencode-sync-keeper-of-a-test" for t in threading.enumerate())
+
+
+@contextmanager
+def _held(keeper: Keeper) -> Iterator[None]:
+    """Keep its thread busy, so that what is planned meanwhile is planned at leisure."""
+    go_on = threading.Event()
+    keeper.call_later(0.0, lambda: _assert(go_on.wait(WAIT)))
+    yield
+    go_on.set()
+
+
+def _assert(outcome: bool) -> None:
+    assert outcome
 
 
 def _ended() -> bool:
@@ -73,10 +87,11 @@ def test_an_earlier_timer_wakes_it(keeper: Keeper) -> None:
 def test_a_cancelled_timer_does_not_run(keeper: Keeper) -> None:
     ran: list[str] = []
     done = threading.Event()
-    timer = keeper.call_later(0.01, lambda: ran.append("cancelled"))
-    keeper.call_later(0.02, done.set)
-    timer.cancel()
-    timer.cancel()
+    with _held(keeper):
+        timer = keeper.call_later(0.0, lambda: ran.append("cancelled"))
+        keeper.call_later(0.0, done.set)
+        timer.cancel()
+        timer.cancel()
     assert done.wait(WAIT)
     assert ran == []
 
@@ -101,10 +116,10 @@ def test_a_timer_may_cancel_itself_and_another(keeper: Keeper) -> None:
         for timer in timers:
             timer.cancel()
 
-    at = time.monotonic() + 0.02
-    timers.append(keeper.call_at(at, act))
-    timers.append(keeper.call_at(at, lambda: ran.append("second")))
-    keeper.call_at(at, done.set)
+    with _held(keeper):
+        timers.append(keeper.call_later(0.0, act))
+        timers.append(keeper.call_later(0.0, lambda: ran.append("second")))
+        keeper.call_later(0.0, done.set)
     assert done.wait(WAIT)
     assert ran == ["first"]
 
@@ -145,7 +160,7 @@ def test_a_timer_that_fails_does_not_stop_the_next(keeper: Keeper) -> None:
 
 def test_a_stopped_keeper_drops_its_timers_and_takes_none(keeper: Keeper) -> None:
     ran: list[str] = []
-    keeper.call_later(0.02, lambda: ran.append("dropped"))
+    keeper.call_later(60, lambda: ran.append("dropped"))
     keeper.stop()
     keeper.call_later(0.0, lambda: ran.append("refused"))
     assert _ended()
@@ -162,7 +177,10 @@ def test_it_can_be_opened_again(keeper: Keeper) -> None:
 
 
 def test_a_timer_may_stop_the_keeper_it_runs_on(keeper: Keeper) -> None:
-    keeper.call_later(0.0, lambda: None if keeper.stop() else None)
+    def stop() -> None:
+        keeper.stop()
+
+    keeper.call_later(0.0, stop)
     keeper.call_later(3600, lambda: None)
     assert _ended()
 

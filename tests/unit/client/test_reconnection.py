@@ -276,13 +276,13 @@ def test_a_call_that_was_never_sent_waits_although_it_is_not_idempotent(
 
 def test_a_repeated_call_keeps_its_deadline(backend: ScriptedBackend, returning: IpcClient) -> None:
     backend.rule("list_sessions", HOLD)
-    future = returning.futures.list_sessions(timeout=0.3)
+    future = returning.futures.list_sessions(timeout=0.5)
     backend.link(0).request()
     backend.link(0).peer.drop()
     backend.link(1).request()
     error = future.exception(WAIT)
     assert isinstance(error, IpcTimeoutError)
-    assert (error.timeout, error.request_sent) == (0.3, True)
+    assert (error.timeout, error.request_sent) == (0.5, True)
 
 
 def test_a_cancelled_call_is_not_repeated(backend: ScriptedBackend, returning: IpcClient) -> None:

@@ -121,7 +121,7 @@ def test_an_answer_that_came_first_is_given_although_the_time_ran_out(
         disable = _logged("was answered as its time ran out", too_late)
         try:
             stepper.stop_at = True
-            call = Background(client.list_sessions, timeout=0.05)
+            call = Background(client.list_sessions, timeout=0.3)
             assert stepper.reached.wait(WAIT)
             assert too_late.wait(WAIT)  # the caller has looked at the clock and found it passed
             assert call.running
@@ -194,8 +194,8 @@ def test_a_future_whose_deadline_meets_its_answer_gets_the_answer(
     backend.rule("list_sessions", HOLD)
     with backend.client(metrics=stepper) as client:
         stepper.stop_at = True
-        future = client.futures.list_sessions(timeout=0.03)
-        other = client.futures.list_sessions(timeout=0.05)
+        future = client.futures.list_sessions(timeout=0.3)
+        other = client.futures.list_sessions(timeout=0.31)
         backend.link().request(1)
         backend.link().answer(backend.link().request(0), b.sessions("mine"))
         assert stepper.reached.wait(WAIT)

@@ -229,7 +229,7 @@ class Supervisor:
         if opening is not None:
             opening.set_exception(cause)
 
-    # --- Inner steps; where a name ends in nothing else, the caller holds the lock ---
+    # --- Inner steps. The caller holds the lock, unless the text says otherwise ---
 
     @property
     def _attempt(self) -> int:
@@ -319,6 +319,7 @@ class Supervisor:
             self._fail_waiting(cause)
 
     def _fail_waiting(self, cause: Exception) -> None:
+        """End who waits for a connection. The caller does not hold the lock."""
         for call in self._waiting.take_all():
             _fail_lost(call, cause, f"there is no connection: {cause}")
 

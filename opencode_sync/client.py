@@ -201,7 +201,7 @@ class IpcClient(BlockingOperations):
         """
         self._check_caller("wait_for_state")
         if timeout is not None and timeout != 0:
-            timeout = self._timeout(timeout)
+            timeout = _checked_timeout(timeout)
         return self._machine.wait_for(state, Deadline.after(timeout))
 
     def on_state_change(self, listener: StateListener) -> Callable[[], None]:
@@ -238,7 +238,7 @@ class IpcClient(BlockingOperations):
     def _run(self, request: Request[R], timeout: float | None, cancel: CancelToken | None) -> R:
         """Make a blocking call."""
         self._check_caller(request.operation.name)
-        call = self._make_call(request, self._timeout(timeout))
+        call = self._make_call(request, timeout)
         try:
             if cancel is not None and cancel.cancelled:
                 call.cancel_by_token()
@@ -255,7 +255,7 @@ class IpcClient(BlockingOperations):
     ) -> Call[R]:
         """Make a call for somebody who does not wait; never blocks."""
         self._check_process()
-        call = self._make_call(request, self._timeout(timeout))
+        call = self._make_call(request, timeout)
         if cancel is not None:
             if not cancel.attach(call, call.cancel_by_token):
                 call.cancel_by_token()
@@ -270,11 +270,15 @@ class IpcClient(BlockingOperations):
             raise
         return call
 
-    def _make_call(self, request: Request[R], timeout: float) -> Call[R]:
+    def _make_call(self, request: Request[R], timeout: float | None) -> Call[R]:
+        if timeout is None:
+            seconds: float = getattr(self._options, request.operation.default_timeout)
+        else:
+            seconds = _checked_timeout(timeout)
         call = Call(
-            request,
-            timeout=timeout,
-            deadline=Deadline.after(timeout),
+            request.within(seconds),
+            timeout=seconds,
+            deadline=Deadline.after(seconds),
             notifier=self._notifier,
             metrics=self._metrics,
         )
@@ -282,7 +286,7 @@ class IpcClient(BlockingOperations):
         return call
 
     def _make_inner_call(self, request: Request[Any]) -> Call[Any]:
-        call = self._make_call(request, self._options.default_request_timeout)
+        call = self._make_call(request, None)
         self._sweep.watch(call)
         return call
 
@@ -297,23 +301,6 @@ class IpcClient(BlockingOperations):
             strays=self._strays,
             rescue=self._binder.rescue,
         )
-
-    def _timeout(self, timeout: float | None) -> float:
-        if timeout is None:
-            return self._options.default_request_timeout
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-            raise IpcArgumentError(
-                f"timeout is of type {type(timeout).__name__}; give seconds as a number, or None "
-                "for the default",
-                field="timeout",
-            )
-        if not 0 < timeout <= _LONGEST:
-            raise IpcArgumentError(
-                f"timeout is {timeout!r}; give a number of seconds above 0 and at most "
-                f"{_LONGEST:.0f}, or None for the default",
-                field="timeout",
-            )
-        return timeout
 
     # --- Who may call ---
 
@@ -348,6 +335,22 @@ def _check_type(field: str, value: object, wanted: type) -> None:
             "None",
             field=field,
         )
+
+
+def _checked_timeout(timeout: float) -> float:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise IpcArgumentError(
+            f"timeout is of type {type(timeout).__name__}; give seconds as a number, or None for "
+            "the default",
+            field="timeout",
+        )
+    if not 0 < timeout <= _LONGEST:
+        raise IpcArgumentError(
+            f"timeout is {timeout!r}; give a number of seconds above 0 and at most "
+            f"{_LONGEST:.0f}, or None for the default",
+            field="timeout",
+        )
+    return timeout
 
 
 def _websocket(config: IpcConfig, options: IpcClientOptions) -> Transport:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from opencode_sync import operations
 from opencode_sync.cancel import CancelToken
 from opencode_sync.operations import Request
-from opencode_sync.wire.ipc_pb2 import IpcServerInfo
+from opencode_sync.wire.ipc_pb2 import (
+    IpcAuthSyncResponse,
+    IpcGetConfigResponse,
+    IpcOAuthStatusResponse,
+    IpcServerInfo,
+    IpcUpdateConfigResponse,
+)
+from opencode_sync.wire.oc_agent_pb2 import OcAgentInfo
+from opencode_sync.wire.oc_auth_pb2 import OcAuth
+from opencode_sync.wire.oc_message_pb2 import OcMessage
 from opencode_sync.wire.oc_session_pb2 import OcSessionInfo
 
 __all__ = ["IpcFutures"]
@@ -94,3 +103,89 @@ class IpcFutures:
     ) -> Future[bool]:
         """See ``IpcClient.delete_session``."""
         return self._begin(operations.delete_session(session_id), timeout, cancel)
+
+    def send_message(
+        self,
+        session_id: str,
+        text: str,
+        *,
+        model_id: str,
+        provider_id: str,
+        agent: str | None = None,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[OcMessage]:
+        """See ``IpcClient.send_message``."""
+        request = operations.send_message(
+            session_id, text, model_id=model_id, provider_id=provider_id, agent=agent
+        )
+        return self._begin(request, timeout, cancel)
+
+    def list_agents(
+        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+    ) -> Future[Sequence[OcAgentInfo]]:
+        """See ``IpcClient.list_agents``."""
+        return self._begin(operations.list_agents(), timeout, cancel)
+
+    def get_provider_status(
+        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+    ) -> Future[Sequence[str]]:
+        """See ``IpcClient.get_provider_status``."""
+        return self._begin(operations.get_provider_status(), timeout, cancel)
+
+    def set_auth(
+        self,
+        provider_id: str,
+        auth: OcAuth,
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[OcAuth]:
+        """See ``IpcClient.set_auth``."""
+        return self._begin(operations.set_auth(provider_id, auth), timeout, cancel)
+
+    def get_auth(
+        self,
+        provider_id: str,
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[OcAuth]:
+        """See ``IpcClient.get_auth``."""
+        return self._begin(operations.get_auth(provider_id), timeout, cancel)
+
+    def get_oauth_status(
+        self,
+        provider_id: str,
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[IpcOAuthStatusResponse]:
+        """See ``IpcClient.get_oauth_status``."""
+        return self._begin(operations.get_oauth_status(provider_id), timeout, cancel)
+
+    def sync_auth_keys(
+        self,
+        skip_oauth_providers: bool = True,
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[IpcAuthSyncResponse]:
+        """See ``IpcClient.sync_auth_keys``."""
+        return self._begin(operations.sync_auth_keys(skip_oauth_providers), timeout, cancel)
+
+    def get_config(
+        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+    ) -> Future[IpcGetConfigResponse]:
+        """See ``IpcClient.get_config``."""
+        return self._begin(operations.get_config(), timeout, cancel)
+
+    def update_config(
+        self,
+        config: str | Mapping[str, Any],
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[IpcUpdateConfigResponse]:
+        """See ``IpcClient.update_config``."""
+        return self._begin(operations.update_config(config), timeout, cancel)

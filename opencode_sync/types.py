@@ -1,6 +1,7 @@
 """The types of what the operations take and return, and helpers for them.
 
-All are protobuf messages of the wire schema, under their own names. Two messages of the schema
+The types are protobuf messages of the wire schema, under their own names (but for ``ToolCall`` and
+``MessageTokens``, which the helpers return). Two messages of the schema
 share the name ``OcTokenUsage``; here the one of a whole message is ``OcTokenUsage``, and the one of
 a single step (in ``OcStepFinishPart.tokens``) is ``OcPartTokenUsage``. They are different types.
 
@@ -14,9 +15,18 @@ them.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
-from opencode_sync.errors import IpcArgumentError
+from opencode_sync.messages import (
+    MessageTokens,
+    ToolCall,
+    is_assistant,
+    message_cost,
+    message_error,
+    message_text,
+    message_tokens,
+    struct_to_dict,
+    tool_calls,
+)
+from opencode_sync.times import session_created, session_updated, to_datetime
 from opencode_sync.wire.ipc_pb2 import (
     IpcAuthSyncResponse,
     IpcErrorCode,
@@ -25,6 +35,7 @@ from opencode_sync.wire.ipc_pb2 import (
     IpcProviderStatus,
     IpcProviderSyncResult,
     IpcServerInfo,
+    IpcUpdateConfigResponse,
     OAuthStatusType,
 )
 from opencode_sync.wire.oc_agent_pb2 import (
@@ -151,6 +162,8 @@ __all__ = [
     "IpcProviderStatus",
     "IpcProviderSyncResult",
     "IpcServerInfo",
+    "IpcUpdateConfigResponse",
+    "MessageTokens",
     "OAuthStatusType",
     "OcAbortedError",
     "OcAgentInfo",
@@ -245,41 +258,15 @@ __all__ = [
     "OcUnknownError",
     "OcUserMessage",
     "OcWellKnownAuth",
+    "ToolCall",
+    "is_assistant",
+    "message_cost",
+    "message_error",
+    "message_text",
+    "message_tokens",
     "session_created",
     "session_updated",
+    "struct_to_dict",
     "to_datetime",
+    "tool_calls",
 ]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def to_datetime(ms: int) -> datetime:
-    """Convert a time of the wire schema.
-
-    Args:
-        ms: Unix milliseconds, as all times of the schema are; may lie before 1970.
-
-    Returns:
-        The same instant in UTC, exact to the millisecond; ``.astimezone()`` makes it local.
-
-    Raises:
-        IpcArgumentError: If the instant is outside the years 1 to 9999.
-    """
-    try:
-        # Not datetime.fromtimestamp: it rounds, and on Windows it refuses times before 1970.
-        return _EPOCH + timedelta(milliseconds=ms)
-    except OverflowError:
-        raise IpcArgumentError(
-            f"ms is {ms}, which is outside the years 1 to 9999; pass Unix milliseconds.",
-            field="ms",
-        ) from None
-
-
-def session_created(session: OcSessionInfo) -> datetime:
-    """Return when a session was created, in UTC; 1970 if the backend did not say."""
-    return to_datetime(session.time.created)
-
-
-def session_updated(session: OcSessionInfo) -> datetime:
-    """Return when a session last changed, in UTC; 1970 if the backend did not say."""
-    return to_datetime(session.time.updated)

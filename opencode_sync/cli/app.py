@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from opencode_sync import __version__
-from opencode_sync.cli import demo, gateway, health, sessions
+from opencode_sync.cli import agents, auth, config, demo, gateway, health, providers, sessions
 from opencode_sync.cli.connection import State
 from opencode_sync.cli.errors import EXIT_CODES, CommandError, ExitCode, report
 
@@ -121,7 +121,7 @@ def _root(
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Drive OpenCode from the command line: see that it works, serve it, look at its sessions.
+    """Drive OpenCode from the command line: see that it works, serve it, look at what it has.
 
     New here? Run: opencode-sync demo
     """
@@ -139,6 +139,16 @@ def _epilog() -> str:
 
 def _sessions(context: typer.Context) -> None:
     """List, create and delete sessions."""
+    _show_help_without_command(context)
+
+
+def _config(context: typer.Context) -> None:
+    """Show and replace the configuration of the backend's own application."""
+    _show_help_without_command(context)
+
+
+def _auth(context: typer.Context) -> None:
+    """Give OpenCode the API keys of model providers, and see which it has."""
     _show_help_without_command(context)
 
 
@@ -161,6 +171,19 @@ _sessions_app.command("list")(sessions.list_all)
 _sessions_app.command("create")(sessions.create)
 _sessions_app.command("delete")(sessions.delete)
 app.add_typer(_sessions_app, name="sessions")
+
+app.command("agents")(agents.agents)
+app.command("providers")(providers.providers)
+
+_config_app = typer.Typer(callback=_config, invoke_without_command=True)
+_config_app.command("get")(config.show)
+_config_app.command("set")(config.replace)
+app.add_typer(_config_app, name="config")
+
+_auth_app = typer.Typer(callback=_auth, invoke_without_command=True)
+_auth_app.command("sync")(auth.sync)
+_auth_app.command("status")(auth.status)
+app.add_typer(_auth_app, name="auth")
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from opencode_sync.types import OcSessionInfo
 
 __all__ = [
+    "cell",
+    "empty_table",
     "newest_first",
     "print_json",
     "print_line",
@@ -30,7 +32,7 @@ __all__ = [
 ]
 
 _CELL_LIMIT = 200
-"""Characters of a title or directory that a table may show; a title can have a megabyte."""
+"""Characters that one cell of a table may show; a session's title can have a megabyte."""
 
 _UNLIMITED_WIDTH = 2_000
 """Columns where standard output is no terminal: what reads a pipe wants whole lines, not cut ones.
@@ -83,7 +85,7 @@ def sessions_table(sessions: Sequence[OcSessionInfo], *, now: datetime | None = 
         now: What "5m ago" is counted from; None means the present moment.
     """
     now = now or datetime.now(UTC)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = empty_table()
     # An id is there to be copied: it is never cut.
     table.add_column("ID", no_wrap=True, overflow="ignore", min_width=_longest_id(sessions))
     table.add_column("Title", no_wrap=True, overflow="ellipsis", min_width=8)
@@ -91,19 +93,28 @@ def sessions_table(sessions: Sequence[OcSessionInfo], *, now: datetime | None = 
     table.add_column("Directory", no_wrap=True, overflow="ellipsis", min_width=8)
     for session in sessions:
         table.add_row(
-            _cell(session.id),
-            _cell(session.title),
+            cell(session.id),
+            cell(session.title),
             Text(updated_text(session.time.updated, now=now)),
-            _cell(session.directory),
+            cell(session.directory),
         )
     return table
 
 
+def empty_table(*columns: str) -> Table:
+    """Return a table with these columns, none of which is ever cut, and no rows yet."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
 def _longest_id(sessions: Sequence[OcSessionInfo]) -> int:
-    return max((len(_cell(session.id)) for session in sessions), default=2)
+    return max((len(cell(session.id)) for session in sessions), default=2)
 
 
-def _cell(text: str) -> Text:
+def cell(text: str) -> Text:
+    """Return a text from elsewhere as a cell of a table: on one line, and not too long."""
     # A Text, not a str: a str would be read as markup.
     return Text(printable(text, limit=_CELL_LIMIT))
 

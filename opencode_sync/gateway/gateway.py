@@ -74,6 +74,7 @@ class Gateway:
             dispatcher=Dispatcher(
                 backend,
                 request_timeout=self._limits.request_timeout,
+                prompt_timeout=self._limits.prompt_timeout,
                 max_message_size=self._limits.max_message_size,
             ),
             workers=self._workers,

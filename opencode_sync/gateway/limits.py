@@ -41,7 +41,10 @@ class GatewayLimits:
     """Seconds a client may take nothing of what is written to it, before it is dropped."""
 
     request_timeout: float = 30.0
-    """Seconds the backend has for one request."""
+    """Seconds the backend has for one request, unless that waits for a model."""
+
+    prompt_timeout: float = 600.0
+    """Seconds a prompt's run may take until it is aborted; runs take minutes."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

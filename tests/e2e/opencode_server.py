@@ -158,19 +158,27 @@ class RealServer:
         home: Its home directory.
     """
 
-    def __init__(self, program: Path, folder: Path, *, password: str | None = None) -> None:
+    def __init__(
+        self,
+        program: Path,
+        folder: Path,
+        *,
+        password: str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         """Start it and wait until it answers.
 
         Args:
             program: From ``install()``.
             folder: An empty directory; gets ``home`` and ``project``.
             password: What it shall ask for; None for nothing.
+            environ: More variables for it.
         """
         self.password = password
         self.home, self.project = (folder / "home").resolve(), (folder / "project").resolve()
         self.home.mkdir(parents=True)
         self.project.mkdir()
-        environment = offline_environment(self.home)
+        environment = {**offline_environment(self.home), **(environ or {})}
         if password is not None:
             environment["OPENCODE_SERVER_PASSWORD"] = password
         self._process = subprocess.Popen(

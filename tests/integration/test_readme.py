@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,23 @@ from pathlib import Path
 import pytest
 
 import opencode_sync
-from opencode_sync import IpcClientOptions, IpcError
+from opencode_sync import IpcClient, IpcClientOptions, IpcError
 from opencode_sync.gateway import EmbeddedBackend, Gateway
+from opencode_sync.types import OcAssistantMessage, OcMessage, OcTokenUsage
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SCRIPTS = re.findall(r"<!-- run: with-gateway -->\n```python\n(.*?)```", README, re.DOTALL)
+MODEL_SCRIPTS = re.findall(r"<!-- run: with-model -->\n```python\n(.*?)```", README, re.DOTALL)
+
+
+class AnsweringBackend(EmbeddedBackend):
+    """Sessions, and a model that has one answer."""
+
+    def send_message(self, session_id: str, text: str, **details: object) -> OcMessage:
+        answer = OcAssistantMessage(text=f"An answer to: {text}")
+        answer.tokens.CopyFrom(OcTokenUsage(input=40, output=2))
+        return OcMessage(assistant=answer)
 
 
 @pytest.fixture
@@ -25,7 +37,7 @@ def running_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setenv("OPENCODE_SYNC_RUNTIME_FILE", str(runtime_file))
     monkeypatch.delenv("OPENCODE_IPC_PORT", raising=False)
     monkeypatch.delenv("OPENCODE_IPC_TOKEN", raising=False)
-    backend = EmbeddedBackend(tmp_path / "sessions.db")
+    backend = AnsweringBackend(tmp_path / "sessions.db")
     with Gateway(backend, runtime_file=runtime_file) as gateway:
         yield gateway
 
@@ -33,6 +45,7 @@ def running_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_readme_has_its_scripts() -> None:
     """The marks that choose the scripts are still there."""
     assert len(SCRIPTS) == 3
+    assert len(MODEL_SCRIPTS) == 1
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=["ten lines", "threads", "futures"])
@@ -44,6 +57,22 @@ def test_script_runs(
     output = capsys.readouterr().out
     assert "did not work" not in output
     assert "ses_" in output or "True" in output
+
+
+def test_script_asks_a_model(running_gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """The script that asks prints the answer and its tokens."""
+    exec(compile(MODEL_SCRIPTS[0], "README.md", "exec"), {"__name__": "__main__"})
+    assert capsys.readouterr().out == "An answer to: What does this project do?\n42\n"
+
+
+def test_operation_table_names_arguments_that_there_are() -> None:
+    """Every row of the table of operations is a method, and takes what the row says."""
+    rows = re.findall(r"^\| `(\w+)\((.*?)\)` \|", README, re.MULTILINE)
+    rows = [row for row in rows if hasattr(IpcClient, row[0])]
+    assert len(rows) == 8
+    for name, arguments in rows:
+        parameters = inspect.signature(getattr(IpcClient, name)).parameters
+        assert set(arguments.split(", ")) - {""} <= set(parameters), name
 
 
 def test_first_script_without_a_gateway_says_what_to_do(

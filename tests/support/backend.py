@@ -24,7 +24,13 @@ from opencode_sync import IpcClient, IpcClientOptions, IpcConfig
 from opencode_sync.deadline import Deadline
 from opencode_sync.transport.base import Transport, TransportClosed
 from opencode_sync.transport.memory import MemoryPeer, memory_link
-from opencode_sync.wire import ipc_pb2, oc_session_pb2
+from opencode_sync.wire import (
+    ipc_pb2,
+    oc_agent_pb2,
+    oc_auth_pb2,
+    oc_message_pb2,
+    oc_session_pb2,
+)
 
 WAIT: Final = 5.0
 """Seconds after which something that should have happened is taken not to have."""
@@ -80,6 +86,54 @@ def spawned(port: int = 5001) -> Payload:
 def stopped(value: bool = True) -> Payload:
     """The answer to stop_server."""
     return {"stop_server_response": ipc_pb2.IpcStopServerResponse(success=value)}
+
+
+def agents(*names: str) -> Payload:
+    """The answer to list_agents."""
+    listed = [oc_agent_pb2.OcAgentInfo(name=name, mode="primary") for name in names]
+    return {"agent_list": oc_agent_pb2.OcAgentList(agents=listed)}
+
+
+def providers(*connected: str) -> Payload:
+    """The answer to get_provider_status."""
+    return {"provider_status": ipc_pb2.IpcProviderStatus(connected=connected)}
+
+
+def auth(key: str = "") -> Payload:
+    """The answer to set_auth and get_auth."""
+    api = oc_auth_pb2.OcApiAuth(type="api", key=key)
+    return {"auth_info": oc_auth_pb2.OcAuth(api=api)}
+
+
+def oauth_status(status: int = ipc_pb2.OAUTH_STATUS_TYPE_API_KEY) -> Payload:
+    """The answer to get_oauth_status."""
+    answer = ipc_pb2.IpcOAuthStatusResponse()
+    answer.status = status  # type: ignore[assignment]  # an open enum
+    return {"oauth_status_response": answer}
+
+
+def synced(*names: str) -> Payload:
+    """The answer to sync_auth_keys."""
+    results = [ipc_pb2.IpcProviderSyncResult(provider=name) for name in names]
+    return {"auth_sync_response": ipc_pb2.IpcAuthSyncResponse(synced=results, duration_ms=3)}
+
+
+def config(application: str = '{"version": 1}', models: str = '{"providers": []}') -> Payload:
+    """The answer to get_config."""
+    answer = ipc_pb2.IpcGetConfigResponse(app_config_json=application, models_config_json=models)
+    return {"get_config_response": answer}
+
+
+def updated(reason: str | None = None) -> Payload:
+    """The answer to update_config; a reason means that it was refused."""
+    answer = ipc_pb2.IpcUpdateConfigResponse(success=reason is None, error=reason)
+    return {"update_config_response": answer}
+
+
+def said(text: str) -> Payload:
+    """The answer to send_message."""
+    message = oc_message_pb2.OcAssistantMessage(id="msg_1", role="assistant", text=text)
+    return {"send_message_response": oc_message_pb2.OcMessage(assistant=message)}
 
 
 def error(code: int, message: str = "it went wrong") -> Payload:
@@ -210,6 +264,15 @@ class ScriptedBackend:
             "discover_server": lambda request: discovered(),
             "spawn_server": lambda request: spawned(),
             "stop_server": lambda request: stopped(),
+            "list_agents": lambda request: agents("build"),
+            "get_provider_status": lambda request: providers("anthropic"),
+            "set_auth": lambda request: auth(),
+            "get_auth": lambda request: auth("sk-...abcd"),
+            "get_oauth_status": lambda request: oauth_status(),
+            "sync_auth_keys": lambda request: synced("anthropic"),
+            "get_config": lambda request: config(),
+            "update_config": lambda request: updated(),
+            "send_message": lambda request: said(request.send_message.text),
         }
         self.handshake: Rule = accept
         """How the first message is answered; HOLD for not at all."""

@@ -14,7 +14,13 @@ from abc import ABC, abstractmethod
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import IpcError
-from opencode_sync.wire import ipc_pb2, oc_session_pb2
+from opencode_sync.wire import (
+    ipc_pb2,
+    oc_agent_pb2,
+    oc_auth_pb2,
+    oc_message_pb2,
+    oc_session_pb2,
+)
 
 __all__ = ["Backend", "BackendError", "check_session_id"]
 
@@ -96,6 +102,85 @@ class Backend(ABC):
         Raises:
             BackendError: INVALID_MESSAGE for an id that no session can have.
         """
+
+    # What needs a model, a provider or a place for settings, which not every backend has...
+
+    def send_message(
+        self,
+        session_id: str,
+        text: str,
+        *,
+        model_id: str,
+        provider_id: str,
+        agent: str | None,
+        deadline: Deadline,
+    ) -> oc_message_pb2.OcMessage:
+        """Send a prompt, wait until its run has ended, and return the run's last message.
+
+        Args:
+            session_id: Which conversation it belongs to.
+            text: The prompt.
+            model_id: A model of that provider, without the provider's name.
+            provider_id: Whose model it is.
+            agent: None leaves it to the backend.
+            deadline: When to abort the run.
+
+        Raises:
+            BackendError: INVALID_MESSAGE for a field that is blank or names nothing there is.
+        """
+        raise self._missing("send_message")
+
+    def list_agents(self, *, deadline: Deadline) -> list[oc_agent_pb2.OcAgentInfo]:
+        """Return all agents."""
+        raise self._missing("list_agents")
+
+    def connected_providers(self, *, deadline: Deadline) -> list[str]:
+        """Return the ids of the providers whose models can be used."""
+        raise self._missing("get_provider_status")
+
+    def set_auth(
+        self, provider_id: str, auth: oc_auth_pb2.OcAuth, *, deadline: Deadline
+    ) -> oc_auth_pb2.OcAuth:
+        """Keep a provider's credentials; returns them with the secrets emptied."""
+        raise self._missing("set_auth")
+
+    def get_auth(self, provider_id: str, *, deadline: Deadline) -> oc_auth_pb2.OcAuth | None:
+        """Return a provider's credentials with the secrets masked, None if there are none."""
+        raise self._missing("get_auth")
+
+    def oauth_status(
+        self, provider_id: str, *, deadline: Deadline
+    ) -> ipc_pb2.IpcOAuthStatusResponse:
+        """Return how one is logged in to a provider."""
+        raise self._missing("get_oauth_status")
+
+    def sync_auth_keys(
+        self, *, skip_oauth_providers: bool, deadline: Deadline
+    ) -> ipc_pb2.IpcAuthSyncResponse:
+        """Keep the API keys that the environment holds.
+
+        Args:
+            skip_oauth_providers: Whether to leave those alone that one is logged in to.
+            deadline: For all of them.
+        """
+        raise self._missing("sync_auth_keys")
+
+    def get_config(self, *, deadline: Deadline) -> ipc_pb2.IpcGetConfigResponse:
+        """Return the client application's settings."""
+        raise self._missing("get_config")
+
+    def update_config(
+        self, config_json: str, *, deadline: Deadline
+    ) -> ipc_pb2.IpcUpdateConfigResponse:
+        """Replace the client application's settings; what is wrong with them is in the answer."""
+        raise self._missing("update_config")
+
+    def _missing(self, operation: str) -> BackendError:
+        return BackendError(
+            ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED,
+            f"{operation} is not served by this gateway with its {self.name} backend, which has no "
+            f"models, agents or providers; start the gateway with --backend opencode",
+        )
 
 
 _SESSION_ID = re.compile(r"ses[A-Za-z0-9_-]*\Z")

@@ -10,6 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from opencode_sync.deadline import Deadline
+from opencode_sync.gateway.app_config import AppConfigStore
 from opencode_sync.gateway.backends.base import Backend, BackendError, check_session_id
 from opencode_sync.gateway.backends.session_file import SessionFile
 from opencode_sync.gateway.backends.session_ids import SessionIds
@@ -43,18 +44,24 @@ class EmbeddedBackend(Backend):
     Args:
         database: The SQLite file; None means ``default_database()``. Its folder is made if missing.
         directory: What new sessions name as their directory; None means the current one.
+        config: Keeps the application's settings; None means those of this user.
     """
 
     name = "embedded"
 
     def __init__(
-        self, database: Path | str | None = None, *, directory: Path | str | None = None
+        self,
+        database: Path | str | None = None,
+        *,
+        directory: Path | str | None = None,
+        config: AppConfigStore | None = None,
     ) -> None:
         path = Path(database) if database is not None else default_database()
         self._file = SessionFile(path)
         self._directory = str(Path(directory or ".").absolute())
         self._version = _package_version()
         self._ids = SessionIds()
+        self._config = config if config is not None else AppConfigStore()
 
     @property
     def description(self) -> str:
@@ -131,6 +138,16 @@ class EmbeddedBackend(Backend):
         return (
             self._file.change(lambda writer: writer.execute(_DELETE, values).rowcount, deadline) > 0
         )
+
+    # The application's settings
+
+    def get_config(self, *, deadline: Deadline) -> ipc_pb2.IpcGetConfigResponse:
+        return self._config.get()
+
+    def update_config(
+        self, config_json: str, *, deadline: Deadline
+    ) -> ipc_pb2.IpcUpdateConfigResponse:
+        return self._config.update(config_json, deadline=deadline)
 
 
 def _session_info(

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from loguru import logger
 
 from opencode_sync.deadline import Deadline
+from opencode_sync.gateway.app_config import AppConfigStore
+from opencode_sync.gateway.backends import opencode_credentials as credentials
 from opencode_sync.gateway.backends.base import Backend, BackendError, check_session_id
+from opencode_sync.gateway.backends.opencode_agents import read_agents
+from opencode_sync.gateway.backends.opencode_checks import providers
 from opencode_sync.gateway.backends.opencode_errors import no_server, server_error
 from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp, RefusedError, quote_id
 from opencode_sync.gateway.backends.opencode_mapping import Oddities, read_session, read_sessions
+from opencode_sync.gateway.backends.opencode_prompt import Prompt, Prompts, refresh_keys
 from opencode_sync.gateway.backends.opencode_servers import Binding, Servers
-from opencode_sync.wire import ipc_pb2, oc_session_pb2
+from opencode_sync.wire import (
+    ipc_pb2,
+    oc_agent_pb2,
+    oc_auth_pb2,
+    oc_message_pb2,
+    oc_session_pb2,
+)
 
 __all__ = ["OpenCodeBackend"]
 
@@ -47,6 +58,7 @@ class OpenCodeBackend(Backend):
         spawn: bool = False,
         discover: bool = False,
         environ: Mapping[str, str] | None = None,
+        config_file: Path | None = None,
     ) -> None:
         """Do no I/O.
 
@@ -60,7 +72,10 @@ class OpenCodeBackend(Backend):
             executable: What to spawn, a path or a command; None for ``opencode`` on PATH.
             spawn: Have ``start`` spawn a server; with ``discover``, if that finds none.
             discover: Have ``start`` look for a running server.
-            environ: A spawned server's whole environment; None for this process's own.
+            environ: A spawned server's whole environment; None for this process's own. Also where
+                ``sync_auth_keys`` looks for keys.
+            config_file: What ``get_config`` and ``update_config`` are about; None for
+                ``config.json`` in the user's configuration folder.
 
         Raises:
             ValueError: the URL or the user name cannot be used.
@@ -70,6 +85,9 @@ class OpenCodeBackend(Backend):
         self._discover_at_start = discover
         self._spawn_at_start = spawn
         self._started = threading.Event()
+        self._environ = environ
+        self._config = AppConfigStore(config_file)
+        self._prompts = Prompts()
         configured = None
         if url is not None:
             configured = Binding(OpenCodeHttp(url, username=username, password=password))
@@ -123,7 +141,11 @@ class OpenCodeBackend(Backend):
         self._started.set()
 
     def close(self) -> None:
-        """End a server of ours, within about 5 seconds; leave any other running. Idempotent."""
+        """Abort what runs for us, and end a server of ours, within about 7 seconds. Idempotent.
+
+        Any other server is left running.
+        """
+        self._prompts.close()
         self._servers.close()
 
     # The server...
@@ -229,8 +251,153 @@ class OpenCodeBackend(Backend):
             raise self._misshapen("DELETE /session/{id}", "true")
         return True
 
+    # Prompts...
+
+    def send_message(
+        self,
+        session_id: str,
+        text: str,
+        *,
+        model_id: str,
+        provider_id: str,
+        agent: str | None,
+        deadline: Deadline,
+    ) -> oc_message_pb2.OcMessage:
+        """Send a prompt, wait until its run has ended, and return the run's last message.
+
+        A run that the model's provider failed is an answer, too: its ``error`` says why. Prompts of
+        one session that come through here run one after another; those that other programs send to
+        it meanwhile may run in between.
+
+        Args:
+            session_id: Which conversation it belongs to.
+            text: At most 8,000,000 bytes.
+            model_id: A model of that provider, without the provider's name.
+            provider_id: A connected provider.
+            agent: One that ``list_agents`` lists; None or "" leaves it to OpenCode.
+            deadline: When the run is aborted.
+
+        Raises:
+            BackendError: INVALID_MESSAGE: a field is blank, too long, or names nothing there is.
+                SERVER_ERROR: the deadline came, or OpenCode failed. NO_SERVER: none is in use, or
+                it went away.
+        """
+        prompt = Prompt(session_id, text, model_id, provider_id, agent)
+        return self._prompts.send(self._servers.bound(), prompt, deadline)
+
+    def list_agents(self, *, deadline: Deadline) -> list[oc_agent_pb2.OcAgentInfo]:
+        """Return all agents, hidden ones and those for subtasks included.
+
+        Raises:
+            BackendError: as ``OpenCodeHttp.call`` says; NO_SERVER when none is in use.
+        """
+        answer = self._call("GET", "/agent", self._where(), deadline)
+        if not isinstance(answer, list):
+            raise self._misshapen("GET /agent", "a list of agents")
+        odd = Oddities()
+        agents = read_agents(answer, odd)
+        _log(odd)
+        return agents
+
+    # Providers and their credentials...
+
+    def connected_providers(self, *, deadline: Deadline) -> list[str]:
+        """Return the ids of the providers that OpenCode can use.
+
+        Raises:
+            BackendError: as ``OpenCodeHttp.call`` says; NO_SERVER when none is in use.
+        """
+        binding = self._servers.bound()
+        if refresh_keys(binding, self._instance(binding, deadline), None, deadline):
+            answer = binding.call("GET", "/config/providers", self._where(), deadline)
+            known = providers(answer)
+            if known is not None:
+                return list(known)
+        else:
+            # What an instance has not read yet is only in here: 6 MB of every provider there is.
+            answer = binding.call("GET", "/provider", self._where(), deadline)
+            connected = answer.get("connected") if isinstance(answer, dict) else None
+            if isinstance(connected, list):
+                return [each for each in connected if isinstance(each, str)]
+        raise binding.misshapen("the question for its providers", "a list of providers")
+
+    def set_auth(
+        self, provider_id: str, auth: oc_auth_pb2.OcAuth, *, deadline: Deadline
+    ) -> oc_auth_pb2.OcAuth:
+        """Have OpenCode keep a provider's credentials; returns them with the secrets emptied.
+
+        No run is disturbed by it. The next prompt to that provider uses them, unless another run is
+        going on in the same directory, which keeps what OpenCode has read there before; see
+        ``opencode_keys``. OpenCode itself checks neither the credentials nor the provider's id.
+
+        Raises:
+            BackendError: INVALID_MESSAGE: the id or the credentials cannot be right. Others as
+                ``OpenCodeHttp.call`` says; NO_SERVER when none is in use.
+        """
+        return credentials.set_auth(self._servers.bound(), provider_id, auth, deadline)
+
+    def get_auth(self, provider_id: str, *, deadline: Deadline) -> oc_auth_pb2.OcAuth | None:
+        """Return a provider's credentials with the secrets masked, None if OpenCode has none.
+
+        Those that were set, or logged in with, count; not keys in variables or OpenCode's
+        configuration. They are read from OpenCode's own file.
+
+        Raises:
+            BackendError: NOT_IMPLEMENTED: the server is no process of this user on this machine.
+                SERVER_ERROR: the file cannot be read. INVALID_MESSAGE: no provider has this id.
+                NO_SERVER: no server is in use.
+        """
+        return credentials.get_auth(self._servers.bound(), provider_id)
+
+    def oauth_status(
+        self, provider_id: str, *, deadline: Deadline
+    ) -> ipc_pb2.IpcOAuthStatusResponse:
+        """Return how OpenCode is logged in to a provider; raises as ``get_auth`` does."""
+        return credentials.oauth_status(self._servers.bound(), provider_id)
+
+    def sync_auth_keys(
+        self, *, skip_oauth_providers: bool, deadline: Deadline
+    ) -> ipc_pb2.IpcAuthSyncResponse:
+        """Have OpenCode keep the API keys in the environment and the project's ``.env`` file.
+
+        Raises:
+            BackendError: AUTH_SYNC_FAILED: the ``.env`` file cannot be read. NO_SERVER: no server
+                is in use. What goes wrong with one provider is in the answer.
+        """
+        return credentials.sync_keys(
+            self._servers.bound(),
+            environ=os.environ if self._environ is None else self._environ,
+            dotenv=(self._directory or Path.cwd()) / ".env",
+            skip_oauth_providers=skip_oauth_providers,
+            deadline=deadline,
+        )
+
+    # The application's settings...
+
+    def get_config(self, *, deadline: Deadline) -> ipc_pb2.IpcGetConfigResponse:
+        """Return the application's settings; see ``AppConfigStore``."""
+        return self._config.get()
+
+    def update_config(
+        self, config_json: str, *, deadline: Deadline
+    ) -> ipc_pb2.IpcUpdateConfigResponse:
+        """Replace the application's settings; see ``AppConfigStore``."""
+        return self._config.update(config_json, deadline=deadline)
+
+    # Helpers...
+
     def _where(self) -> dict[str, str]:
         return {} if self._directory is None else {"directory": str(self._directory)}
+
+    def _instance(self, binding: Binding, deadline: Deadline) -> str:
+        """Return the directory that calls are about."""
+        if self._directory is not None:
+            return str(self._directory)
+        answer = binding.call("GET", "/path", {}, deadline)
+        directory = answer.get("directory") if isinstance(answer, dict) else None
+        if not isinstance(directory, str):
+            raise binding.misshapen("GET /path", "its directories")
+        return directory
 
     def _call(
         self,
@@ -239,14 +406,8 @@ class OpenCodeBackend(Backend):
         query: Mapping[str, str],
         deadline: Deadline,
         body: object = None,
-    ) -> Any:
-        binding = self._servers.bound()
-        try:
-            return binding.http.call(method, path, deadline=deadline, query=query, body=body)
-        except BackendError as error:
-            if error.code == ipc_pb2.IPC_ERROR_CODE_NO_SERVER:
-                binding.raise_if_ended(deadline, error)
-            raise
+    ) -> object:
+        return self._servers.bound().call(method, path, query, deadline, body)
 
     def _misshapen(self, call: str, expected: str) -> BackendError:
         return server_error(
@@ -257,4 +418,4 @@ class OpenCodeBackend(Backend):
 
 def _log(odd: Oddities) -> None:
     if odd:
-        logger.debug("OpenCode's sessions held what the schema cannot carry: {}", dict(odd))
+        logger.debug("OpenCode's answer held what the schema cannot carry: {}", dict(odd))

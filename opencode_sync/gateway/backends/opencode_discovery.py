@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -21,7 +21,7 @@ from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp, RefusedError
 from opencode_sync.wire import ipc_pb2
 
-__all__ = ["Found", "discover", "is_opencode_serve", "without_secrets"]
+__all__ = ["Found", "discover", "environment_of", "is_opencode_serve", "without_secrets"]
 
 _PROBE_TIMEOUT = 1.0
 """Seconds for one candidate: one that is starting or stuck must not use up the caller's time."""
@@ -103,6 +103,37 @@ def discover(*, username: str, password: str | None, deadline: Deadline) -> Foun
             if http is not None:
                 port = int(address.rpartition(":")[2])
                 return Found(candidate.pid, port, without_secrets(candidate.command), http)
+    return None
+
+
+def environment_of(pid: int, host: str, port: int | None) -> Mapping[str, str] | None:
+    """Return the environment that a running server of this user was started with.
+
+    Args:
+        pid: The server's process; 0 has it looked for by its port.
+        host: Where it listens.
+        port: Where it listens.
+
+    Returns:
+        None when there is no such process on this machine, or it may not be looked into.
+
+    Raises:
+        BackendError: NOT_IMPLEMENTED: psutil is not installed.
+    """
+    psutil = _psutil()
+    if not (host in ("localhost", "::1") or host.startswith("127.")):
+        return None
+    for candidate in _candidates(psutil):
+        if pid not in (0, candidate.pid):
+            continue
+        addresses = _listening(candidate)
+        if pid or any(address.rpartition(":")[2] == str(port) for address in addresses):
+            try:
+                environ: dict[str, str] = candidate.process.environ()
+            except (psutil.Error, OSError) as error:
+                logger.debug("Cannot look into process {}: {}", candidate.pid, error)
+                return None
+            return environ
     return None
 
 

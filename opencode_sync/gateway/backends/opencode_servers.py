@@ -10,8 +10,9 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from loguru import logger
 
@@ -20,6 +21,7 @@ from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode_discovery import discover
 from opencode_sync.gateway.backends.opencode_errors import no_server, server_error
 from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp
+from opencode_sync.gateway.backends.opencode_keys import KeyChanges
 from opencode_sync.gateway.backends.opencode_process import (
     START_TIMEOUT,
     OwnedServer,
@@ -47,6 +49,10 @@ class Binding:
     command: str = ""
     """Without secrets; "" when unknown."""
     owned: OwnedServer | None = None
+    environ: Mapping[str, str] | None = field(default=None, repr=False)
+    """What it was started with, secrets included; None unless it is ours."""
+    keys: KeyChanges = field(default_factory=KeyChanges, repr=False, compare=False)
+    """Which of its instances do not know a key yet."""
 
     @property
     def info(self) -> ipc_pb2.IpcServerInfo:
@@ -84,6 +90,33 @@ class Binding:
         obituary = self.owned.obituary(within=deadline.earlier(Deadline.after(0.5)))
         if obituary is not None:
             raise no_server(f"{obituary}; spawn a server to go on") from cause
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        deadline: Deadline,
+        body: object = None,
+        *,
+        fresh: bool = False,
+    ) -> Any:
+        """Return what it answers, as ``OpenCodeHttp.call`` does; if it has ended, say how."""
+        try:
+            return self.http.call(
+                method, path, deadline=deadline, query=query, body=body, fresh=fresh
+            )
+        except BackendError as error:
+            if error.code == ipc_pb2.IPC_ERROR_CODE_NO_SERVER:
+                self.raise_if_ended(deadline, error)
+            raise
+
+    def misshapen(self, call: str, expected: str) -> BackendError:
+        """Return the error for an answer that is JSON and not what was asked for."""
+        return server_error(
+            f"OpenCode at {self.http.base_url} answered {call} with JSON that is not {expected}; "
+            f"this gateway knows OpenCode 1.18"
+        )
 
     def release(self, deadline: Deadline) -> bool:
         """Let go of it; a server of ours ends. Returns whether that was done in time."""
@@ -218,7 +251,7 @@ class Servers:
         finally:
             with self._lock:
                 self._starting = None
-        return Binding(http, server.pid, server.command, server)
+        return Binding(http, server.pid, server.command, server, environ)
 
     def stop(self, deadline: Deadline) -> bool:
         """See ``OpenCodeBackend.stop_server``."""

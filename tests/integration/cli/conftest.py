@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from opencode_sync.gateway import EmbeddedBackend, Gateway
+from opencode_sync.gateway.app_config import AppConfigStore
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def own_settings(monkeypatch: pytest.MonkeyPatch, runtime_file: Path) -> None:
 
 @pytest.fixture
 def gateway(tmp_path: Path, runtime_file: Path) -> Iterator[Gateway]:
-    backend = EmbeddedBackend(tmp_path / "sessions.db")
+    settings = AppConfigStore(tmp_path / "settings" / "config.json")
+    backend = EmbeddedBackend(tmp_path / "sessions.db", config=settings)
     with Gateway(backend, runtime_file=runtime_file) as running:
         yield running

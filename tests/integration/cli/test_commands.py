@@ -78,6 +78,48 @@ def test_a_title_with_half_a_character_is_wrong_use(run: Run, gateway: Gateway) 
     assert "title" in result.stderr
 
 
+def test_the_configuration_is_shown_changed_and_shown_again(
+    run: Run, gateway: Gateway, tmp_path: Path
+) -> None:
+    settings = json.loads(run("config", "get").stdout)
+    settings["server"]["auto_start"] = not settings["server"]["auto_start"]
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    assert run("config", "set", str(path)).exit_code == 0
+    assert json.loads(run("config", "get").stdout) == settings
+    assert json.loads(run("config", "get", "--models").stdout)["providers"]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [("{", "line 1"), ("[]", "object"), ('{"version": "one"}', "version"), ("", "line 1")],
+)
+def test_a_wrong_configuration_is_3_and_changes_nothing(
+    run: Run, gateway: Gateway, tmp_path: Path, document: str, said: str
+) -> None:
+    before = run("config", "get").stdout
+    path = tmp_path / "wrong.json"
+    path.write_text(document, encoding="utf-8")
+    result = run("config", "set", str(path))
+    assert result.exit_code == 3
+    assert said in result.stderr
+    assert run("config", "get").stdout == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("agents",), ("providers",), ("auth", "sync"), ("auth", "status")],
+    ids=" ".join,
+)
+def test_without_a_model_the_error_says_what_has_one(
+    run: Run, gateway: Gateway, command: tuple[str, ...]
+) -> None:
+    result = run(*command)
+    assert result.exit_code == 7
+    assert "--backend opencode" in result.stderr
+    assert result.stdout == ""
+
+
 def test_the_demo_starts_a_gateway_of_its_own(run: Run, runtime_file: Path) -> None:
     result = run("demo")
     assert result.exit_code == 0, result.stderr

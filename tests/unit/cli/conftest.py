@@ -28,7 +28,7 @@ def links(client: FakeClient) -> FakeLinks:
 def run(links: FakeLinks) -> Run:
     """``run("health", "--json")``: the command's result, with stdout and stderr apart."""
 
-    def run_command(*arguments: str) -> Result:
-        return CliRunner().invoke(app, list(arguments), obj=links.state())
+    def run_command(*arguments: str, stdin: bytes = b"") -> Result:
+        return CliRunner().invoke(app, list(arguments), input=stdin, obj=links.state())
 
     return run_command

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from opencode_sync.cli.connection import Link, State
-from opencode_sync.wire import oc_session_pb2
+from opencode_sync.wire import ipc_pb2, oc_session_pb2
 
 
 def session(number: int, title: str = "A title", *, updated: int = 0, **fields: Any) -> Any:
@@ -28,6 +28,12 @@ class FakeClient:
         self.connect_failure: BaseException | None = None
         self.failure: BaseException | None = None
         self.connected = False
+        self.agents: list[Any] = []
+        self.connected_providers: list[str] = []
+        self.oauth: dict[str, Any] = {}
+        self.synced: Any = ipc_pb2.IpcAuthSyncResponse()
+        self.config: Any = ipc_pb2.IpcGetConfigResponse()
+        self.refusal: str | None = None
         self.asked: list[tuple[Any, ...]] = []
         self._numbers = itertools.count(1)
 
@@ -66,6 +72,34 @@ class FakeClient:
     def delete_session(self, session_id: str) -> bool:
         self._note("delete_session", session_id)
         return self.sessions.pop(session_id, None) is not None
+
+    def list_agents(self) -> list[Any]:
+        self._note("list_agents")
+        return self.agents
+
+    def get_provider_status(self) -> list[str]:
+        self._note("get_provider_status")
+        return self.connected_providers
+
+    def get_oauth_status(self, provider_id: str) -> Any:
+        self._note("get_oauth_status", provider_id)
+        return self.oauth.get(provider_id) or ipc_pb2.IpcOAuthStatusResponse(
+            status=ipc_pb2.OAUTH_STATUS_TYPE_NOT_CONFIGURED
+        )
+
+    def sync_auth_keys(self, skip_oauth_providers: bool = True) -> Any:
+        self._note("sync_auth_keys", skip_oauth_providers)
+        return self.synced
+
+    def get_config(self) -> Any:
+        self._note("get_config")
+        return self.config
+
+    def update_config(self, config: Any) -> Any:
+        self._note("update_config", config)
+        return ipc_pb2.IpcUpdateConfigResponse(
+            success=self.refusal is None, error=self.refusal or None
+        )
 
 
 class FakeLinks:

@@ -44,18 +44,27 @@ def test_help_explains_every_exit_code_and_command(run: Run) -> None:
     text = words(result.stdout)
     for code, meaning in EXIT_CODES.items():
         assert f"{int(code)} {meaning}" in text
-    for command in ("demo", "gateway", "health", "sessions"):
+    for command in (
+        "demo",
+        "gateway",
+        "health",
+        "agents",
+        "providers",
+        "sessions",
+        "config",
+        "auth",
+    ):
         assert command in text
 
 
 def test_help_of_a_command_that_connects_says_why_there_is_no_token_option(run: Run) -> None:
-    for command in (["health"], ["sessions", "list"]):
+    for command in (["health"], ["sessions", "list"], ["config", "set"], ["auth", "sync"]):
         text = words(run(*command, "--help").stdout)
         assert "no option for the token" in text
         assert "list of processes" in text
 
 
-@pytest.mark.parametrize("arguments", [(), ("sessions",)])
+@pytest.mark.parametrize("arguments", [(), ("sessions",), ("config",), ("auth",)])
 def test_no_command_shows_the_help_and_is_wrong_use(run: Run, arguments: tuple[str, ...]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2

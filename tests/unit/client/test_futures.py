@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
-import inspect
 import threading
 import time
 from concurrent.futures import CancelledError, Future, as_completed, wait
@@ -20,29 +19,10 @@ from opencode_sync import (
     IpcTimeoutError,
     IpcUsageError,
 )
-from opencode_sync.futures import IpcFutures
 from tests.support import backend as b
 from tests.support.backend import HOLD, WAIT, ScriptedBackend
 from tests.support.leaks import eventually
 from tests.support.threads import Background
-
-OPERATIONS = [
-    "health_check",
-    "check_server_health",
-    "discover_server",
-    "spawn_server",
-    "stop_server",
-    "list_sessions",
-    "create_session",
-    "delete_session",
-]
-
-
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_every_operation_is_there_with_the_same_arguments(name: str) -> None:
-    blocking = inspect.signature(getattr(IpcClient, name))
-    future = inspect.signature(getattr(IpcFutures, name))
-    assert list(blocking.parameters.values()) == list(future.parameters.values())
 
 
 def test_every_operation_gives_what_its_blocking_twin_returns(client: IpcClient) -> None:

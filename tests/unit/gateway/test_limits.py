@@ -14,12 +14,13 @@ from opencode_sync.gateway import Gateway, GatewayLimits
 from tests.unit.gateway.doubles import ScriptedBackend
 
 COUNTS = ["max_peers", "max_unauthenticated", "max_in_flight", "max_queued", "max_message_size"]
-SECONDS = ["handshake_timeout", "send_timeout", "request_timeout"]
+SECONDS = ["handshake_timeout", "send_timeout", "request_timeout", "prompt_timeout"]
 
 
 def test_defaults_are_as_documented() -> None:
     limits = GatewayLimits()
     assert (limits.handshake_timeout, limits.send_timeout, limits.request_timeout) == (5, 10, 30)
+    assert limits.prompt_timeout == 600
     assert (limits.max_peers, limits.max_unauthenticated, limits.max_in_flight) == (64, 16, 64)
     assert limits.max_message_size == 64 * 1024 * 1024
 

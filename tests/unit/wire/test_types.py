@@ -27,7 +27,20 @@ from opencode_sync.wire import (
     oc_tool_pb2,
 )
 
-HELPERS = {"to_datetime", "session_created", "session_updated"}
+HELPERS = {
+    "MessageTokens",
+    "ToolCall",
+    "is_assistant",
+    "message_cost",
+    "message_error",
+    "message_text",
+    "message_tokens",
+    "session_created",
+    "session_updated",
+    "struct_to_dict",
+    "to_datetime",
+    "tool_calls",
+}
 
 DOMAINS = [
     oc_agent_pb2,
@@ -81,6 +94,7 @@ def test_every_domain_type_is_exported() -> None:
         ("provider_status", types.IpcProviderStatus),
         ("auth_info", types.OcAuth),
         ("get_config_response", types.IpcGetConfigResponse),
+        ("update_config_response", types.IpcUpdateConfigResponse),
         ("auth_sync_response", types.IpcAuthSyncResponse),
         ("oauth_status_response", types.IpcOAuthStatusResponse),
         ("send_message_response", types.OcMessage),

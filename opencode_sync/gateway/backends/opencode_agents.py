@@ -1,0 +1,61 @@
+"""OpenCode's agents in its JSON as the schema's messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from opencode_sync.gateway.backends.opencode_mapping import ruleset
+from opencode_sync.gateway.backends.opencode_tables import (
+    Field,
+    Oddities,
+    Table,
+    fill,
+    flag,
+    int32,
+    number,
+    obj,
+    struct,
+    text,
+)
+from opencode_sync.wire import oc_agent_pb2 as pb
+
+__all__ = ["read_agents"]
+
+_MODEL = Table({"modelID": Field("model_id", text), "providerID": Field("provider_id", text)})
+_AGENT = Table(
+    {
+        "name": Field("name", text),
+        "description": Field("description", text),
+        "mode": Field("mode", text),
+        "native": Field("native", flag),
+        "hidden": Field("hidden", flag),
+        "topP": Field("top_p", number),
+        "temperature": Field("temperature", number),
+        "color": Field("color", text),
+        "permission": Field("permission", ruleset),
+        "model": Field("model", obj(_MODEL)),
+        "prompt": Field("prompt", text),
+        "options": Field("options", struct),
+        "steps": Field("steps", int32),
+    },
+    left_out=frozenset({"variant"}),
+)
+
+
+def read_agents(documents: Iterable[object], odd: Oddities) -> list[pb.OcAgentInfo]:
+    """Return the agents among these, in their order; what has no name is counted.
+
+    Args:
+        documents: What ``GET /agent`` lists.
+        odd: Gets a count for everything that could not be carried.
+    """
+    agents = []
+    for document in documents:
+        agent = pb.OcAgentInfo()
+        if isinstance(document, dict):
+            fill(agent, _AGENT, document, odd, "agent")
+        if agent.name:
+            agents.append(agent)
+        else:
+            odd["agent"] += 1
+    return agents

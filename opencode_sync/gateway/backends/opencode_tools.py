@@ -1,0 +1,87 @@
+"""A tool call's state in OpenCode's JSON as the schema's message: one table per status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.message import Message
+
+from opencode_sync.gateway.backends.opencode_tables import (
+    Field,
+    Oddities,
+    Table,
+    fill,
+    int64,
+    obj,
+    struct,
+    text,
+)
+
+__all__ = ["tool_state"]
+
+_TIME = Table(
+    {"start": Field("start", int64), "end": Field("end", int64)},
+    left_out=frozenset({"compacted"}),
+)
+_START = Table({"start": Field("start", int64)})
+
+_STATES: Mapping[str, Table] = {
+    "pending": Table(
+        {
+            "status": Field("status", text),
+            "input": Field("input", struct),
+            "raw": Field("raw", text),
+        }
+    ),
+    "running": Table(
+        {
+            "status": Field("status", text),
+            "input": Field("input", struct),
+            "title": Field("title", text),
+            "metadata": Field("metadata", struct),
+            "time": Field("time", obj(_START)),
+        }
+    ),
+    "completed": Table(
+        {
+            "status": Field("status", text),
+            "input": Field("input", struct),
+            "output": Field("output", text),
+            "title": Field("title", text),
+            "metadata": Field("metadata", struct),
+            "time": Field("time", obj(_TIME)),
+        },
+        left_out=frozenset({"attachments"}),
+    ),
+    "error": Table(
+        {
+            "status": Field("status", text),
+            "input": Field("input", struct),
+            "error": Field("error", text),
+            "title": Field("title", text),  # not in OpenCode's JSON; the schema has it
+            "metadata": Field("metadata", struct),
+            "time": Field("time", obj(_TIME)),
+        }
+    ),
+}
+
+_ALWAYS_THERE = ("input", "metadata", "time")
+"""Messages that the reference schema's readers insist on; OpenCode leaves some out of errors."""
+
+
+def tool_state(target: Message, name: str, value: Any, odd: Oddities, path: str) -> bool:
+    """A tool's state, told apart by its ``status``."""
+    if not isinstance(value, dict):
+        return False
+    status = value.get("status")
+    table = _STATES.get(status) if isinstance(status, str) else None
+    if table is None or not isinstance(status, str):
+        return False
+    state: Message = getattr(getattr(target, name), status)
+    state.SetInParent()
+    fill(state, table, value, odd, f"{path}.{status}")
+    if status in ("completed", "error"):
+        for field in _ALWAYS_THERE:
+            getattr(state, field).SetInParent()
+    return True

@@ -1,0 +1,82 @@
+"""The operations on the OpenCode server behind the backend."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from opencode_sync.errors import IpcArgumentError
+from opencode_sync.operations.base import Operation, Request, make_request
+from opencode_sync.wire import ipc_pb2
+
+__all__ = ["check_health", "discover_server", "health_check", "spawn_server", "stop_server"]
+
+
+def _server_of_discovery(
+    answer: ipc_pb2.IpcDiscoverServerResponse,
+) -> ipc_pb2.IpcServerInfo | None:
+    return answer.server if answer.HasField("server") else None
+
+
+def _server_of_spawn(answer: ipc_pb2.IpcSpawnServerResponse) -> ipc_pb2.IpcServerInfo:
+    if not answer.HasField("server"):
+        raise ValueError("names no server")
+    return answer.server
+
+
+def _success(answer: ipc_pb2.IpcStopServerResponse) -> bool:
+    return answer.success
+
+
+def _healthy(answer: ipc_pb2.IpcCheckHealthResponse) -> bool:
+    return answer.healthy
+
+
+_DISCOVER_SERVER: Final = Operation(
+    "discover_server", "discover_server_response", _server_of_discovery, True, False
+)
+_SPAWN_SERVER: Final = Operation(
+    "spawn_server", "spawn_server_response", _server_of_spawn, False, False
+)
+_STOP_SERVER: Final = Operation("stop_server", "stop_server_response", _success, False, False)
+_CHECK_HEALTH: Final = Operation("check_health", "check_health_response", _healthy, True, True)
+_HEALTH_CHECK: Final = replace(_CHECK_HEALTH, failure=False)
+
+
+def discover_server() -> Request[ipc_pb2.IpcServerInfo | None]:
+    """Look for a running OpenCode server and bind the backend to it."""
+    message = ipc_pb2.IpcClientMessage(discover_server=ipc_pb2.IpcDiscoverServerRequest())
+    return make_request(_DISCOVER_SERVER, message)
+
+
+def spawn_server(port: int | None) -> Request[ipc_pb2.IpcServerInfo]:
+    """Start an OpenCode server on ``port`` (None: any) and bind the backend to it."""
+    if port is not None:
+        if isinstance(port, bool) or not isinstance(port, int):
+            raise IpcArgumentError(
+                f"port is {port!r}; give a whole number from 1 to 65535, or None for any",
+                field="port",
+            )
+        if not 1 <= port <= 65535:
+            raise IpcArgumentError(
+                f"port is {port}; give a number from 1 to 65535, or None for any", field="port"
+            )
+    message = ipc_pb2.IpcClientMessage(spawn_server=ipc_pb2.IpcSpawnServerRequest(port=port))
+    return make_request(_SPAWN_SERVER, message)
+
+
+def stop_server() -> Request[bool]:
+    """Stop the OpenCode server the backend is bound to."""
+    message = ipc_pb2.IpcClientMessage(stop_server=ipc_pb2.IpcStopServerRequest())
+    return make_request(_STOP_SERVER, message)
+
+
+def check_health() -> Request[bool]:
+    """Ask whether the OpenCode server the backend is bound to is healthy."""
+    message = ipc_pb2.IpcClientMessage(check_health=ipc_pb2.IpcCheckHealthRequest())
+    return make_request(_CHECK_HEALTH, message)
+
+
+def health_check() -> Request[bool]:
+    """Ask the same, and take every failure to get an answer for a no."""
+    return Request(_HEALTH_CHECK, check_health().body)

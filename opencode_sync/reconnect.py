@@ -22,7 +22,7 @@ class ReconnectPolicy:
     """Seconds before the first attempt, without jitter."""
 
     maximum_delay: float = 5.0
-    """Seconds a pause never exceeds. A connection that lasted this long counts as a success, after
+    """Seconds a pause never exceeds, but for its jitter. A connection that lasted this long counts as a success, after
     which the pauses start small again."""
 
     multiplier: float = 2.0

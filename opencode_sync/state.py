@@ -157,7 +157,8 @@ class StateMachine:
         """Have ``listener`` told of every change from now on.
 
         Returns:
-            What ends it: once that has returned, no further call begins. Idempotent.
+            What ends it: after that, nothing new is delivered; a call just beginning still runs.
+            Idempotent.
         """
         subscription = _Subscription(listener)
         with self._changed:

@@ -24,6 +24,9 @@ __all__ = [
 
 R = TypeVar("R")
 
+MAX_TEXT_BYTES = 64 * 1024 * 1024 - 1024
+"""What fits into the largest message that backends take, with room for the rest of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[R]):
@@ -191,10 +194,15 @@ def _check_text(value: object, field: str, remedy: str) -> None:
             f"{field} is of type {type(value).__name__}; give a str, {remedy}", field=field
         )
     try:
-        value.encode()
+        size = len(value.encode())
     except UnicodeEncodeError as error:
         raise IpcArgumentError(
             f"{field} holds a lone surrogate at position {error.start}, which is no character and "
             "cannot be sent; remove it, or decode the text with the right encoding",
             field=field,
         ) from None
+    if size > MAX_TEXT_BYTES:
+        raise IpcArgumentError(
+            f"{field} has {size} bytes, and a message holds at most {MAX_TEXT_BYTES}; shorten it",
+            field=field,
+        )

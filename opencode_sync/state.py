@@ -133,10 +133,10 @@ class StateMachine:
             self._entered[new] += 1
             self._changed.notify_all()
             change = StateChange(old, new, cause, attempt, retry_in)
+            if self._metrics is not None:
+                self._notifier.post(self._metrics.record_connection_state_change, old, new)
             for subscription in self._subscriptions:
                 self._notifier.post(subscription.deliver, change)
-        if self._metrics is not None:
-            self._metrics.record_connection_state_change(old, new)
         logger.bind(old=old.value, state=new.value, attempt=attempt).info(
             "connection {} -> {}{}", old.value, new.value, "" if cause is None else f": {cause}"
         )

@@ -123,6 +123,8 @@ class ServerBinder:
 def _why_not_bound(refusal: IpcServerError, failure: BaseException | None) -> IpcError:
     """Return the error of a call that was held for nothing; each caller gets its own."""
     if not isinstance(failure, IpcConnectionError):
+        if isinstance(failure, IpcError):
+            refusal.args = (f"{refusal.message}; binding one did not work: {failure.message}",)
         refusal.__cause__ = failure
         return refusal
     lost = copy.copy(failure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import copy
+import importlib
 import os
 import weakref
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from opencode_sync.config import IpcConfig, IpcConfigProvider, resolve_provider
 from opencode_sync.connection import Connection
 from opencode_sync.deadline import Deadline
 from opencode_sync.deadlines import DeadlineSweep
-from opencode_sync.errors import IpcArgumentError, IpcConfigError, IpcUsageError
+from opencode_sync.errors import IpcArgumentError, IpcConfigError, IpcError, IpcUsageError
 from opencode_sync.futures import IpcFutures
 from opencode_sync.keeper import Keeper
 from opencode_sync.metrics import GuardedMetrics, Metrics
@@ -39,6 +40,9 @@ R = TypeVar("R")
 
 _LAST_CALLBACKS: Final = 0.25
 """Seconds a failed connect waits for state listeners to be told of it."""
+
+_AFTER_INTERRUPT: Final = 1.0
+"""Seconds to end an attempt whose caller was interrupted."""
 
 _AT_EXIT: Final = 0.5
 """Seconds the interpreter's exit gives all clients that were left open, together."""
@@ -110,7 +114,8 @@ class IpcClient(BlockingOperations):
             keeper=self._keeper,
             sweep=self._sweep,
             policy=reconnect,
-            attempt_timeout=self._options.connection_timeout + self._options.authentication_timeout,
+            connection_timeout=self._options.connection_timeout,
+            authentication_timeout=self._options.authentication_timeout,
             max_waiting=self._options.max_pending_requests,
         )
         self._binder = ServerBinder(
@@ -137,11 +142,14 @@ class IpcClient(BlockingOperations):
             IpcUsageError: called from a callback of this client's, or in a forked child.
         """
         self._check_caller("connect")
+        self._load()
         self._process = os.getpid()
         _open_clients.add(self)
         try:
             self._supervisor.open()
-        except BaseException:
+        except BaseException as error:
+            if not isinstance(error, IpcError) and not self.is_connected:
+                self._close(Deadline.after(_AFTER_INTERRUPT))  # nobody waits for it any more
             # Nobody has to close a client that could not connect.
             self._notifier.stop(Deadline.after(_LAST_CALLBACKS))
             raise
@@ -162,6 +170,15 @@ class IpcClient(BlockingOperations):
         if not self._notifier.stop(deadline) and not self._notifier.is_current_thread():
             logger.warning("a callback is still running while its client closes")
         _open_clients.discard(self)
+
+    def _load(self) -> None:
+        """Import what connecting needs, here, where no lock is held.
+
+        A fork in the middle of an import leaves the child without that module.
+        """
+        if self._transport_factory is _websocket:
+            importlib.import_module("opencode_sync.transport.websocket")
+        importlib.import_module("tenacity")  # for ReconnectPolicy.delay
 
     def __enter__(self) -> Self:
         self.connect()
@@ -212,7 +229,16 @@ class IpcClient(BlockingOperations):
 
         Returns:
             A function that ends it.
+
+        Raises:
+            IpcArgumentError: it cannot be called.
         """
+        if not callable(listener):
+            raise IpcArgumentError(
+                f"listener is of type {type(listener).__name__}; give a function that takes a "
+                "StateChange",
+                field="listener",
+            )
         return self._machine.subscribe(listener)
 
     @property

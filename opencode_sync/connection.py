@@ -280,7 +280,8 @@ class Connection:
         """Return what to tell callers: the first reason given, or what the reader ran into."""
         with self._lock:
             known = self._cause
-        if known is None or (isinstance(error, TransportClosed) and error.clean):
+        said_goodbye = isinstance(error, TransportClosed) and error.clean
+        if known is None or (isinstance(known, TransportError) and said_goodbye):
             known = error  # a peer's goodbye says more than the write that failed because of it
         if isinstance(known, TransportError):
             known = self._redact.clean(known)

@@ -45,8 +45,9 @@ class DeadlineSweep:
                 return
             if self._timer is not None:
                 self._timer.cancel()
-            self._earliest = at
             self._timer = self._keeper.call_at(at, self._sweep)
+            # Without a thread to mind it, the next call has to try again.
+            self._earliest = at if self._keeper.is_running else math.inf
 
     def _sweep(self) -> None:
         """Keeper thread: end what is due, then plan for the next."""

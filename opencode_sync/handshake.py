@@ -10,6 +10,7 @@ from opencode_sync.config import IpcConfig, SecretBytes
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import (
     IpcAuthenticationError,
+    IpcConnectionError,
     IpcProtocolError,
     IpcTimeoutError,
     error_code_name,
@@ -27,6 +28,7 @@ __all__ = ["HANDSHAKE_ID", "authenticate"]
 
 HANDSHAKE_ID: Final = 1
 _OPERATION: Final = "authenticate"
+_NOT_NOW: Final = (1001, 1012, 1013)  # going away, restarting, try again later
 _REMEDY: Final = "check that the token is the one this backend was started with"
 
 
@@ -41,6 +43,7 @@ def authenticate(transport: Transport, config: IpcConfig, timeout: float, redact
 
     Raises:
         IpcAuthenticationError: the backend refused, or closed instead of answering.
+        IpcConnectionError: it closed because it cannot serve anybody now.
         IpcTimeoutError: it did not answer in time.
         IpcProtocolError: it answered something that is no answer to a handshake.
         TransportProtocolError: it broke the framing rules.
@@ -48,7 +51,7 @@ def authenticate(transport: Transport, config: IpcConfig, timeout: float, redact
     deadline = Deadline.after(timeout)
     hello = _hello(config.auth_token)
     cause: TransportError
-    problem: IpcTimeoutError | IpcAuthenticationError
+    problem: IpcTimeoutError | IpcAuthenticationError | IpcConnectionError
     try:
         transport.send([hello])
         if not transport.flush(deadline):
@@ -67,19 +70,29 @@ def authenticate(transport: Transport, config: IpcConfig, timeout: float, redact
             request_sent=True,
         )
     except TransportClosed as error:
-        said = f" with code {error.code}" if error.code is not None else " without a word"
-        reason = f" ({redact(error.reason)})" if error.reason else ""
         cause = redact.clean(error)
-        problem = IpcAuthenticationError(
-            f"{transport.endpoint} closed the connection{said}{reason} instead of answering the "
-            f"handshake; {_REMEDY}",
-            endpoint=transport.endpoint,
-        )
+        problem = _closed_instead(error, transport.endpoint, redact)
     else:
         _check(answer, transport.endpoint, redact)
         return
     # Out here, where the peer's own words, which may quote the token, are no longer the context.
     raise problem from cause
+
+
+def _closed_instead(
+    error: TransportClosed, endpoint: str, redact: Redactor
+) -> IpcAuthenticationError | IpcConnectionError:
+    said = f" with code {error.code}" if error.code is not None else " without a word"
+    reason = f" ({redact(error.reason)})" if error.reason else ""
+    text = f"{endpoint} closed the connection{said}{reason} instead of answering the handshake"
+    if error.code in _NOT_NOW:
+        return IpcConnectionError(
+            f"{text}; it is stopping, or serves too many already: try again later",
+            endpoint=endpoint,
+            close_code=error.code,
+            close_reason=redact(error.reason),
+        )
+    return IpcAuthenticationError(f"{text}; {_REMEDY}", endpoint=endpoint)
 
 
 def _hello(token: str) -> SecretBytes:

@@ -91,6 +91,11 @@ class Keeper:
             self._previous = self._thread or self._previous
             self._thread = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a thread to mind the timers."""
+        return self._thread is not None
+
     def wait_ended(self, deadline: Deadline) -> None:
         """Wait until the thread of a keeper that was stopped is gone."""
         thread = self._previous
@@ -102,8 +107,12 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         try:
             self._thread.start()
-        except RuntimeError as error:
+        except BaseException as error:
+            if self._thread.ident is not None:
+                raise  # an interrupt, while it was starting
             self._thread = None  # the next timer tries again, for this one as well
+            if not isinstance(error, RuntimeError):
+                raise
             logger.error("deadlines and keep-alive have no thread: {}", error)
 
     def _run(self) -> None:

@@ -23,9 +23,9 @@ _KEPT: Final = 10_000
 class Metrics(Protocol):
     """Where a client reports what it does.
 
-    Called on whatever thread does the thing, the one that reads the connection included: an
-    implementation must be thread-safe, return at once and never call the client. What it raises is
-    logged and ignored. Durations are seconds, sizes are bytes.
+    Called on whatever thread does the thing, the one that reads the connection included (changes of
+    state: on the notifier thread): an implementation must be thread-safe, return at once and never
+    call the client. What it raises is logged and ignored. Durations are seconds, sizes are bytes.
     """
 
     def record_request_sent(self, operation: str) -> None:

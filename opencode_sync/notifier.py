@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from loguru import logger
 from opencode_sync.deadline import Deadline
 
 __all__ = ["Notifier"]
+
+_log = logging.getLogger("opencode_sync")
 
 _LINGER: Final = 1.0
 """Seconds the thread waits for more before it ends: callbacks come in bursts."""
@@ -47,8 +50,12 @@ class Notifier:
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         try:
             self._thread.start()
-        except RuntimeError as error:
+        except BaseException as error:
+            if self._thread.ident is not None:
+                raise  # an interrupt, while it was starting
             self._thread = None  # the next callback tries again, for this one as well
+            if not isinstance(error, RuntimeError):
+                raise
             logger.error("callbacks have no thread to run on: {}", error)
 
     def is_current_thread(self) -> bool:
@@ -80,7 +87,9 @@ class Notifier:
             try:
                 callback(*args)
             except BaseException:  # noqa: BLE001 - a guest's SystemExit must not end the thread
-                logger.opt(exception=True).error("a callback raised an exception; it is ignored")
+                # To the standard library's log, as its own futures do: that shows by default, and
+                # a program whose callbacks fail unseen is hard to mend.
+                _log.exception("a callback of opencode_sync raised an exception; it is ignored")
 
     def _next_job(self) -> tuple[Callable[..., object], tuple[Any, ...]] | None:
         with self._changed:

@@ -28,6 +28,7 @@ _E = TypeVar("_E")
 
 FIRST_REQUEST_ID: Final = 2  # 1 belongs to the handshake
 _REMEMBERED: Final = 65_536
+_MAY_HAVE_ACTED: Final = "; the backend may have acted on it"
 _CLAIMED_WAIT: Final = 5.0  # between another thread's claim and its result lie a few instructions
 
 
@@ -180,9 +181,13 @@ class Call(Future[R]):
 
     def _timeout_error(self, remark: str) -> IpcError:
         allowed = "the time allowed" if self.timeout is None else f"{self.timeout:g} s"
+        what = (
+            f"got no answer within {allowed}{_MAY_HAVE_ACTED}"
+            if self.sent
+            else f"could not be sent within {allowed}"
+        )
         return IpcTimeoutError(
-            f"{self.operation} got no answer within {allowed}"
-            f"{'' if self.sent else ', and was never sent'}{remark}",
+            f"{self.operation} {what}{remark}",
             request_id=self.request_id,
             timeout=self.timeout or 0.0,
             operation=self.operation,
@@ -191,7 +196,7 @@ class Call(Future[R]):
 
     def _cancelled_error(self, remark: str) -> IpcError:
         return IpcCancelledError(
-            f"{self.operation} was cancelled",
+            f"{self.operation} was cancelled{_MAY_HAVE_ACTED if self.sent else ''}",
             request_id=self.request_id,
             operation=self.operation,
             request_sent=self.sent,
@@ -245,10 +250,8 @@ class PendingRequests:
     def release(self, call: Call[Any]) -> None:
         """Forget a call that ended without its answer."""
         with self._lock:
-            if self._calls.pop(call.request_id, None) is not None and call.sent:
-                self._abandoned[call.request_id] = None
-                if len(self._abandoned) > _REMEMBERED:
-                    del self._abandoned[next(iter(self._abandoned))]
+            if self._calls.pop(call.request_id, None) is not None:
+                self._remember(call)
 
     def classify_stray(self, request_id: int) -> str:
         """Return what an answer with this id is, when nobody waits for it."""
@@ -264,7 +267,16 @@ class PendingRequests:
             self._closed = True
             calls = list(self._calls.values())
             self._calls.clear()
+            for call in calls:
+                self._remember(call)
             return calls
+
+    def _remember(self, call: Call[Any]) -> None:
+        """Note that an answer to this call would be late. The caller holds the lock."""
+        if call.sent:
+            self._abandoned[call.request_id] = None
+            if len(self._abandoned) > _REMEMBERED:
+                del self._abandoned[next(iter(self._abandoned))]
 
     def __len__(self) -> int:
         with self._lock:
@@ -274,7 +286,8 @@ class PendingRequests:
 class WaitingCalls:
     """Calls that wait for a connection, in the order they came. Thread-safe."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, remark: Callable[[], str]) -> None:
+        self.remark = remark
         self._limit = limit
         self._lock = threading.Lock()  # guards _calls
         self._calls: dict[int, Call[Any]] = {}
@@ -297,10 +310,6 @@ class WaitingCalls:
         """Forget a call that ended while it waited."""
         with self._lock:
             self._calls.pop(id(call), None)
-
-    def remark(self) -> str:
-        """Return why the call was never sent, for its time-out's message."""
-        return ": the client was waiting for a connection"
 
     def take_all(self) -> list[Call[Any]]:
         """Empty the line and return who stood in it."""

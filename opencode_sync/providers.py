@@ -22,7 +22,7 @@ from opencode_sync.config import (
     seconds_problem,
 )
 from opencode_sync.errors import IpcConfigError
-from opencode_sync.runtime_file import default_runtime_file, read_small_file
+from opencode_sync.runtime_file import default_runtime_file, is_gone, read_small_file
 
 __all__ = [
     "PORT_VARIABLE",
@@ -115,11 +115,19 @@ class FileConfigProvider:
     file also has the gateway's ``"pid"``, a gateway that is gone is noticed at once.
 
     Args:
-        path: The file.
+        path: The file; a leading ``~`` stands for the home folder.
+
+    Raises:
+        IpcConfigError: If it is no path.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        if not isinstance(path, str | os.PathLike):
+            raise IpcConfigError(
+                f"The path is of type {type(path).__name__}; give it as a str or a Path.",
+                field="path",
+            )
+        self._path = Path(path).expanduser()
 
     def get_config(self) -> IpcConfig:
         """Return what the file says.
@@ -276,7 +284,7 @@ def _from_file(path: Path, *, follow_symlinks: bool) -> IpcConfig | None:
     if content is None:
         return None
     config, pid = parse_document(content, source=str(path))
-    if pid is not None and _is_gone(pid):
+    if pid is not None and is_gone(pid):
         raise IpcConfigError(
             f"The file {path} is stale: the gateway that wrote it (process {pid}) has ended; "
             "start it again with: opencode-sync gateway",
@@ -284,19 +292,6 @@ def _from_file(path: Path, *, follow_symlinks: bool) -> IpcConfig | None:
             source=str(path),
         )
     return config
-
-
-def _is_gone(pid: int) -> bool:
-    """Return whether there is certainly no such process. When in doubt, connecting will tell."""
-    if os.name != "posix":
-        return False  # os.kill would end the process there
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass  # it is there, and somebody else's
-    return False
 
 
 def _require_seconds(timeout: object) -> None:

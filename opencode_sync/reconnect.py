@@ -22,8 +22,8 @@ class ReconnectPolicy:
     """Seconds before the first attempt, without jitter."""
 
     maximum_delay: float = 5.0
-    """Seconds a pause never exceeds. A connection that lasted this long counts as a success, after
-    which the pauses start small again."""
+    """Seconds a pause never exceeds, but for its jitter. The pauses start small again after a
+    connection that lasted at least as long as the pause before it."""
 
     multiplier: float = 2.0
     """How much longer each pause is than the one before."""

@@ -13,6 +13,7 @@ import hmac
 import json
 import os
 import secrets
+import socket
 import stat
 import warnings
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ __all__ = [
     "MAX_FILE_SIZE",
     "RUNTIME_FILE_VARIABLE",
     "default_runtime_file",
+    "gateway_behind",
+    "is_gone",
     "read_small_file",
     "remove_runtime_file",
     "write_runtime_file",
@@ -35,6 +38,8 @@ RUNTIME_FILE_VARIABLE = "OPENCODE_SYNC_RUNTIME_FILE"
 
 MAX_FILE_SIZE = 64 * 1024
 """Bytes a configuration file may have; what is larger is something else."""
+
+_ANSWERS_WITHIN = 0.5  # seconds; it is on this machine
 
 _POSIX = os.name == "posix"
 
@@ -102,6 +107,36 @@ def write_runtime_file(path: Path, *, port: int, auth_token: str, pid: int | Non
             _replace(path, content, folder)
     except OSError as error:
         raise _cannot("written", path, error) from error
+
+
+def gateway_behind(path: Path) -> str | None:
+    """Return a description of the gateway that clients find by this file, None if there is none.
+
+    A file left by a gateway that is gone, or one that cannot be read, stands for none.
+    """
+    try:
+        content = read_small_file(path, private=True, follow_symlinks=False)
+        document = json.loads(content or b"null")
+        port, pid = int(document["port"]), document.get("pid")
+        if isinstance(pid, int) and is_gone(pid):
+            return None
+        socket.create_connection(("127.0.0.1", port), timeout=_ANSWERS_WITHIN).close()
+    except (IpcConfigError, OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    return f"port {port}" if pid is None else f"process {pid}, port {port}"
+
+
+def is_gone(pid: int) -> bool:
+    """Return whether there is certainly no such process. When in doubt, connecting will tell."""
+    if not _POSIX:
+        return False  # os.kill would end the process there
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False  # it is there and somebody else's, or no process id at all
+    return False
 
 
 def remove_runtime_file(path: Path, *, auth_token: str) -> bool:

@@ -51,8 +51,9 @@ class Sender:
         self._queue: deque[tuple[Call[Any], bytes]] = deque()
         self._ping_due = False
         # Held by the writer; guards the transport's writing half and the attributes below. Nobody
-        # waits for it but who ends the link, and the thread for slow peers.
-        self._writing = threading.Lock()
+        # waits for it but who ends the link, and the thread for slow peers. It knows its owner, for
+        # what an interrupt may do to the main thread, but is never taken twice.
+        self._writing = threading.RLock()
         self._retired = False
         self._patient: threading.Thread | None = None
 
@@ -68,23 +69,35 @@ class Sender:
 
     def drain(self) -> None:
         """Write what is due, unless another thread is at it. Never blocks."""
-        # Looking again after letting go of the lock is what makes it safe not to wait for it: what
-        # was queued while we wrote is either seen here, or its own thread got the lock.
-        while self._due() and self._writing.acquire(blocking=False):
-            try:
-                if self._retired or self._patient is not None:
-                    return  # nobody writes any more, or that thread will
-                if not self._write(NOW):
-                    self._start_patient_thread()
-            except TransportError as error:
-                self._on_broken(error)
-                return
-            except BaseException as error:
-                # An interrupt may have hit between a write and noting how much was written.
-                self._on_broken(TransportClosed(f"a send was interrupted: {error!r}"))
-                raise
-            finally:
-                self._writing.release()
+        lock = self._writing
+        if _is_owned(lock):
+            return  # a signal handler's call in the middle of our own write, which sends it as well
+        try:
+            # Looking again after letting go of the lock is what makes it safe not to wait for it:
+            # what was queued while we wrote is either seen here, or its own thread got the lock.
+            while self._due() and lock.acquire(blocking=False):
+                if not self._write_what_goes():
+                    return
+                lock.release()
+        finally:
+            if _is_owned(lock):  # however we came here: an interrupt may hit right after acquire()
+                lock.release()
+
+    def _write_what_goes(self) -> bool:
+        """Write without waiting; returns False when there is nothing more for this thread to do."""
+        if self._retired or self._patient is not None:
+            return False  # nobody writes any more, or that thread will
+        try:
+            if not self._write(NOW):
+                self._start_patient_thread()
+        except TransportError as error:
+            self._on_broken(error)
+            return False
+        except BaseException as error:
+            # An interrupt may have hit between a write and noting how much was written.
+            self._on_broken(TransportClosed(f"a send was interrupted: {error!r}"))
+            raise
+        return True
 
     def say_goodbye(self, code: int, reason: str, patience: Deadline) -> None:
         """Send what is due and a close, unless a writer is stuck. Never raises.
@@ -179,3 +192,8 @@ class Sender:
             messages.append(message)
             size += len(message)
         return calls, messages
+
+
+def _is_owned(lock: threading.RLock) -> bool:
+    """Return whether this thread holds the lock; ``threading.Condition`` asks in the same way."""
+    return bool(lock._is_owned())  # type: ignore[attr-defined]

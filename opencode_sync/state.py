@@ -133,10 +133,10 @@ class StateMachine:
             self._entered[new] += 1
             self._changed.notify_all()
             change = StateChange(old, new, cause, attempt, retry_in)
+            if self._metrics is not None:
+                self._notifier.post(self._metrics.record_connection_state_change, old, new)
             for subscription in self._subscriptions:
                 self._notifier.post(subscription.deliver, change)
-        if self._metrics is not None:
-            self._metrics.record_connection_state_change(old, new)
         logger.bind(old=old.value, state=new.value, attempt=attempt).info(
             "connection {} -> {}{}", old.value, new.value, "" if cause is None else f": {cause}"
         )
@@ -157,7 +157,8 @@ class StateMachine:
         """Have ``listener`` told of every change from now on.
 
         Returns:
-            What ends it: once that has returned, no further call begins. Idempotent.
+            What ends it: after that, nothing new is delivered; a call just beginning still runs.
+            Idempotent.
         """
         subscription = _Subscription(listener)
         with self._changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import threading
 import time
@@ -23,11 +24,13 @@ from opencode_sync.pending import Call, WaitingCalls
 from opencode_sync.reconnect import ReconnectPolicy
 from opencode_sync.state import ConnectionState, StateMachine
 from opencode_sync.transport.base import TransportClosed
+from opencode_sync.uninterrupted import uninterrupted
 
 __all__ = ["Supervisor"]
 
 _SETTLED: Final = 5.0  # between deciding how an attempt ended and saying so lie a few instructions
 _JOINED: Final = 0.25
+_OWN_TIMEOUT_FIRST: Final = 0.25  # seconds; what ends by itself says better why
 _GOOD_ORDER: Final = (None, 1000, 1001)  # close codes of a backend that ends on purpose
 
 
@@ -46,7 +49,8 @@ class Supervisor:
         keeper: Keeper,
         sweep: DeadlineSweep,
         policy: ReconnectPolicy | None,
-        attempt_timeout: float,
+        connection_timeout: float,
+        authentication_timeout: float,
         max_waiting: int,
     ) -> None:
         """Make a supervisor that has not been asked to connect.
@@ -57,7 +61,8 @@ class Supervisor:
             keeper: Waits for the next attempt, and for one that does not end.
             sweep: Told when the keeper starts anew.
             policy: How to come back; None for not at all.
-            attempt_timeout: Seconds an attempt may take, all of it.
+            connection_timeout: Seconds an attempt has until the link is open.
+            authentication_timeout: Seconds it has from there.
             max_waiting: Calls that may wait for a connection.
         """
         self._make_connection = make_connection
@@ -66,8 +71,9 @@ class Supervisor:
         self._keeper = keeper
         self._sweep = sweep
         self._policy = policy
-        self._attempt_timeout = attempt_timeout
-        self._waiting = WaitingCalls(max_waiting)
+        self._connection_timeout = connection_timeout
+        self._authentication_timeout = authentication_timeout
+        self._waiting = WaitingCalls(max_waiting, self._why_waiting)
         # Guards every attribute below, so that they and the machine's state change together; waited
         # on while a close is under way. Nothing is sent and no call is ended under it (but when the
         # system has no thread for an attempt, which then ends before it began).
@@ -84,6 +90,7 @@ class Supervisor:
         self._closing = False
         self._retries = 0  # attempts in a row of our own
         self._opened_at = 0.0
+        self._last_delay = 0.0  # the pause before the newest attempt of our own
         self._last_cause: Exception | None = None
 
     # --- For the client ---
@@ -94,29 +101,35 @@ class Supervisor:
         Raises:
             IpcError: the attempt failed. Each caller gets an instance of its own.
         """
-        deadline = Deadline.after(self._attempt_timeout)
-        with self._changed:
-            if not self._changed.wait_for(lambda: not self._closing, deadline.remaining()):
-                raise self._timeout_error("another thread is still closing the client")
-            if self._live is not None:
-                return
-            if not self._wanted:
-                self._wanted = True
-                self._retries = 0
-                self._keeper.open()
-                self._sweep.reset()
-            if self._connection is None or self._opening is None:
-                opening, connection = self._begin_attempt()
-            else:
-                opening, connection = self._opening, self._connection
+        timeout = self._connection_timeout + self._authentication_timeout
+        attempt = uninterrupted(lambda: self._join_attempt(timeout), timeout + _SETTLED)
+        if attempt is None:
+            return
+        opening, connection = attempt
         # Its own time-out comes first.
-        error = opening.exception(self._attempt_timeout + _SETTLED)
+        error = opening.exception(timeout + _SETTLED)
         if error is not None:
             soon = Deadline.after(_JOINED)  # leave no thread behind
             connection.wait_ended(soon)
             if not self._wanted:
                 self._keeper.wait_ended(soon)
             raise _own(error) from error.__cause__
+
+    def _join_attempt(self, timeout: float) -> tuple[Future[None], Connection] | None:
+        """Return the attempt under way, begun if there was none; None when there is no need."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._closing, timeout):
+                raise _timeout_error(timeout, "another thread is still closing the client")
+            if self._live is not None:
+                return None
+            if not self._wanted:
+                self._wanted = True
+                self._retries = 0
+                self._keeper.open()
+                self._sweep.reset()
+            if self._connection is None or self._opening is None:
+                return self._begin_attempt()
+            return self._opening, self._connection
 
     def submit(self, call: Call[Any]) -> None:
         """Send a call, or have it wait for a connection, or end it with the reason why not.
@@ -140,6 +153,10 @@ class Supervisor:
 
     def close(self, deadline: Deadline) -> None:
         """End the connection and every call; returns when it is over, or the deadline has come."""
+        with contextlib.suppress(TimeoutError):
+            uninterrupted(lambda: self._close(deadline), (deadline.remaining() or 0) + _SETTLED)
+
+    def _close(self, deadline: Deadline) -> None:
         with self._changed:
             if self._closing:
                 self._changed.wait_for(lambda: not self._closing, deadline.remaining())
@@ -191,6 +208,7 @@ class Supervisor:
         with self._changed:
             if connection is self._connection:
                 self._machine.advance(ConnectionState.AUTHENTICATING, attempt=self._attempt)
+                self._have_patience(connection, self._authentication_timeout)
 
     def opened(self, connection: Connection) -> None:
         """See ``ConnectionEvents``."""
@@ -241,11 +259,16 @@ class Supervisor:
         opening: Future[None] = Future()
         connection = self._make_connection()
         self._opening, self._connection = opening, connection
-        self._patience = self._keeper.call_later(
-            self._attempt_timeout, lambda: self._give_up(connection)
-        )
+        self._have_patience(connection, self._connection_timeout)
         connection.start()
         return opening, connection
+
+    def _have_patience(self, connection: Connection, timeout: float) -> None:
+        """Give the attempt's next step this long, and what the step's own time-out may be late."""
+        self._stop_patience()
+        self._patience = self._keeper.call_later(
+            timeout + _OWN_TIMEOUT_FIRST, lambda: self._give_up(connection, timeout)
+        )
 
     def _note_end(
         self, connection: Connection, cause: Exception
@@ -278,11 +301,11 @@ class Supervisor:
         policy = self._policy
         if policy is None or self._closing or not (self._wanted and self._established):
             return None
-        if was_live and time.monotonic() - self._opened_at >= policy.maximum_delay:
+        if was_live and time.monotonic() - self._opened_at >= self._last_delay:
             self._retries = 0
         if policy.attempts is not None and self._retries >= policy.attempts:
             return None
-        delay = policy.delay(self._retries + 1)
+        self._last_delay = delay = policy.delay(self._retries + 1)
         self._next_attempt_at = time.monotonic() + delay
         self._timer = self._keeper.call_later(delay, self._retry)
         return delay
@@ -305,9 +328,9 @@ class Supervisor:
             self._patience.cancel()
             self._patience = None
 
-    def _give_up(self, connection: Connection) -> None:
+    def _give_up(self, connection: Connection, timeout: float) -> None:
         """Keeper thread: let go of an attempt that does not end."""
-        cause = self._timeout_error("the attempt did not end; does the config provider hang?")
+        cause = _timeout_error(timeout, "the attempt did not end; does the config provider hang?")
         with self._changed:
             if self._connection is not connection or self._live is not None:
                 return  # it has ended, or succeeded, at the last moment
@@ -345,11 +368,10 @@ class Supervisor:
             return None
         return self._down_error(sent=call.sent)
 
-    def _timeout_error(self, why: str) -> IpcTimeoutError:
-        timeout = self._attempt_timeout
-        return IpcTimeoutError(
-            f"could not connect within {timeout:g} s: {why}", timeout=timeout, operation="connect"
-        )
+    def _why_waiting(self) -> str:
+        """Return what a call whose time ran out in line should know. Any thread, without a lock."""
+        cause = self._last_cause
+        return ": there was no connection" + ("" if cause is None else f" ({cause})")
 
     def _down_error(self, *, sent: bool) -> IpcConnectionError:
         cause = self._last_cause
@@ -368,6 +390,12 @@ class Supervisor:
         error = IpcConnectionError(text, request_sent=sent)
         error.__cause__ = cause
         return error
+
+
+def _timeout_error(timeout: float, why: str) -> IpcTimeoutError:
+    return IpcTimeoutError(
+        f"could not connect within {timeout:g} s: {why}", timeout=timeout, operation="connect"
+    )
 
 
 def _closed_in_order(cause: Exception) -> bool:

@@ -11,6 +11,9 @@ __all__ = ["MAX_TEXT_BYTES", "check_id", "check_size", "check_text"]
 MAX_TEXT_BYTES: Final = 8_000_000
 """Of one text, in UTF-8. OpenCode takes more than this without ever answering."""
 
+_MAX_FIELD_BYTES: Final = 64 * 1024 * 1024 - 1024
+"""Of any text: what fits into the largest message that backends take, with room for the rest."""
+
 
 def check_text(value: object, field: str, remedy: str) -> str:
     """Return ``value`` if it is text that can be sent.
@@ -21,20 +24,25 @@ def check_text(value: object, field: str, remedy: str) -> str:
         remedy: What to say after "give a str, ".
 
     Raises:
-        IpcArgumentError: it is no str, or holds what UTF-8 cannot.
+        IpcArgumentError: it is no str, holds what UTF-8 cannot, or fits into no message.
     """
     if not isinstance(value, str):
         raise IpcArgumentError(
             f"{field} is of type {type(value).__name__}; give a str, {remedy}", field=field
         )
     try:
-        value.encode()
+        size = len(value.encode())
     except UnicodeEncodeError as error:
         raise IpcArgumentError(
             f"{field} holds a lone surrogate at position {error.start}, which is no character and "
             "cannot be sent; remove it, or decode the text with the right encoding",
             field=field,
         ) from None
+    if size > _MAX_FIELD_BYTES:
+        raise IpcArgumentError(
+            f"{field} has {size} bytes, and a message holds at most {_MAX_FIELD_BYTES}; shorten it",
+            field=field,
+        )
     return value
 
 

@@ -23,6 +23,16 @@ import pytest
 
 from tests.e2e.opencode_server import NotAvailable, RealServer, install, offline_environment
 
+_INSTALL_TOO = 900
+"""Seconds for one test, of which the first may have to wait for an installation."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the end-to-end tests time for npm."""
+    for item in items:
+        if item.get_closest_marker("e2e"):
+            item.add_marker(pytest.mark.timeout(_INSTALL_TOO))
+
 
 @pytest.fixture(scope="session")
 def opencode_program() -> Path:

@@ -62,15 +62,23 @@ def install() -> Path:
     if npm is None:
         raise NotAvailable("npm is not installed")
     folder.parent.mkdir(parents=True, exist_ok=True)
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
+    failure = Path(tempfile.gettempdir()) / f"opencode-sync-no-npm-{run}"
     with _locked(folder.parent / f".{folder.name}.lock"):
         if program.exists():
             return program
+        if failure.exists():
+            raise NotAvailable(failure.read_text(encoding="utf-8"))
         fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             _npm_install(npm, fresh)
             _check_version(fresh / program.relative_to(folder))
             shutil.rmtree(folder, ignore_errors=True)  # a folder without the program is no use
             fresh.rename(folder)
+        except NotAvailable as reason:
+            # So that the other processes of this run need not find out for themselves.
+            failure.write_text(str(reason), encoding="utf-8")
+            raise
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     return program
@@ -88,7 +96,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _npm_install(npm: str, folder: Path) -> None:
-    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder)]
+    # Without a network npm would try again for minutes; once more has to be enough.
+    patience = ["--fetch-retries=1", "--fetch-timeout=60000"]
+    command = [npm, "install", "--no-audit", "--no-fund", *patience, "--prefix", str(folder)]
     try:
         done = subprocess.run(
             [*command, f"opencode-ai@{VERSION}"],
@@ -102,7 +112,11 @@ def _npm_install(npm: str, folder: Path) -> None:
     except subprocess.TimeoutExpired:
         raise NotAvailable(f"npm did not end within {_INSTALL_SECONDS:.0f} s") from None
     if done.returncode != 0:
-        raise NotAvailable(f"npm failed with code {done.returncode}: {done.stderr[-1000:]}")
+        raise NotAvailable(f"npm failed with code {done.returncode}: {_first_line(done.stderr)}")
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")[:200]
 
 
 def _check_version(program: Path) -> None:

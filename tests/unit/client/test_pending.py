@@ -73,7 +73,7 @@ def test_expiring_without_a_time_out_still_makes_a_sentence() -> None:
     assert call.expire() is False
     error = call.exception(0)
     assert isinstance(error, IpcTimeoutError)
-    assert "the time allowed, and was never sent" in str(error)
+    assert "could not be sent within the time allowed" in str(error)
 
 
 def test_the_holders_remark_is_shown_in_a_time_out() -> None:
@@ -218,7 +218,7 @@ def test_what_it_remembers_of_abandoned_calls_is_bounded(monkeypatch: pytest.Mon
 
 
 def test_the_line_keeps_its_order_and_is_emptied_as_a_whole() -> None:
-    line = WaitingCalls(10)
+    line = WaitingCalls(10, str)
     calls = [make_call() for _ in range(3)]
     for call in calls:
         line.add(call)
@@ -228,7 +228,7 @@ def test_the_line_keeps_its_order_and_is_emptied_as_a_whole() -> None:
 
 
 def test_who_ends_leaves_the_line_and_who_has_ended_never_enters() -> None:
-    line = WaitingCalls(10)
+    line = WaitingCalls(10, str)
     call = make_call()
     line.add(call)
     call.cancel()
@@ -238,7 +238,7 @@ def test_who_ends_leaves_the_line_and_who_has_ended_never_enters() -> None:
 
 
 def test_the_line_is_bounded() -> None:
-    line = WaitingCalls(1)
+    line = WaitingCalls(1, str)
     line.add(make_call())
     with pytest.raises(IpcUsageError, match="max_pending_requests"):
         line.add(make_call())

@@ -104,7 +104,7 @@ class Bench:
             keeper=self.keeper,
             sweep=DeadlineSweep(self.keeper),
             policy=policy,
-            attempt_timeout=patience,
+            connection_timeout=patience, authentication_timeout=patience,
             max_waiting=2,
         )
 
@@ -246,7 +246,7 @@ def test_an_attempt_that_does_not_end_is_given_up_and_doomed() -> None:
 
 def test_giving_up_an_attempt_that_has_just_succeeded_changes_nothing(bench: Bench) -> None:
     bench.supervisor.open()
-    bench.supervisor._give_up(bench.connections[0])  # type: ignore[arg-type]
+    bench.supervisor._give_up(bench.connections[0], 1.0)  # type: ignore[arg-type]
     assert bench.connections[0].doomed is None
     assert bench.machine.state is S.CONNECTED
 

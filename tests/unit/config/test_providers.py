@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from opencode_sync import providers
+from opencode_sync import runtime_file
 from opencode_sync.config import IpcConfig, SecretStr
 from opencode_sync.providers import (
     DefaultConfigProvider,
@@ -284,8 +284,8 @@ class TestFile:
 
         with monkeypatch.context() as patched:
             patched.setattr(os, "kill", kill)
-            patched.setattr(os, "name", "nt")
-            assert providers._is_gone(1) is False
+            patched.setattr(runtime_file, "_POSIX", False)
+            assert runtime_file.is_gone(1) is False
 
 
 class TestDefault:

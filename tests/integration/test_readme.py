@@ -44,11 +44,11 @@ def running_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 def test_readme_has_its_scripts() -> None:
     """The marks that choose the scripts are still there."""
-    assert len(SCRIPTS) == 3
+    assert len(SCRIPTS) == 4
     assert len(MODEL_SCRIPTS) == 1
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=["ten lines", "threads", "futures"])
+@pytest.mark.parametrize("script", SCRIPTS, ids=["ten lines", "server", "threads", "futures"])
 def test_script_runs(
     script: str, running_gateway: Gateway, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,12 @@ from loguru import logger
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import Backend, BackendError, check_session_id
 from opencode_sync.gateway.backends.opencode_errors import no_server, server_error
-from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp, RefusedError, quote_id
+from opencode_sync.gateway.backends.opencode_http import (
+    OpenCodeHttp,
+    OutcomeUnknownError,
+    RefusedError,
+    quote_id,
+)
 from opencode_sync.gateway.backends.opencode_mapping import Oddities, read_session, read_sessions
 from opencode_sync.gateway.backends.opencode_servers import Binding, Servers
 from opencode_sync.wire import ipc_pb2, oc_session_pb2
@@ -63,7 +68,7 @@ class OpenCodeBackend(Backend):
             environ: A spawned server's whole environment; None for this process's own.
 
         Raises:
-            ValueError: the URL or the user name cannot be used.
+            IpcArgumentError: the URL or the user name cannot be used.
         """
         # As OpenCode's own working directory would read, which has no symbolic links in it.
         self._directory = None if directory is None else Path(directory).resolve()
@@ -244,7 +249,8 @@ class OpenCodeBackend(Backend):
         try:
             return binding.http.call(method, path, deadline=deadline, query=query, body=body)
         except BackendError as error:
-            if error.code == ipc_pb2.IPC_ERROR_CODE_NO_SERVER:
+            lost = isinstance(error, OutcomeUnknownError)
+            if lost or error.code == ipc_pb2.IPC_ERROR_CODE_NO_SERVER:
                 binding.raise_if_ended(deadline, error)
             raise
 

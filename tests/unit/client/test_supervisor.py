@@ -104,7 +104,8 @@ class Bench:
             keeper=self.keeper,
             sweep=DeadlineSweep(self.keeper),
             policy=policy,
-            connection_timeout=patience, authentication_timeout=patience,
+            connection_timeout=patience,
+            authentication_timeout=patience,
             max_waiting=2,
         )
 

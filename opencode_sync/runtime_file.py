@@ -121,7 +121,9 @@ def gateway_behind(path: Path) -> str | None:
         if isinstance(pid, int) and is_gone(pid):
             return None
         socket.create_connection(("127.0.0.1", port), timeout=_ANSWERS_WITHIN).close()
-    except (IpcConfigError, OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (IpcConfigError, OSError, ValueError, OverflowError, RecursionError):
+        return None
+    except (LookupError, TypeError, AttributeError):  # JSON of another shape
         return None
     return f"port {port}" if pid is None else f"process {pid}, port {port}"
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, TextIO
 
 import typer
-from loguru import logger
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from opencode_sync import __version__
 from opencode_sync.cli import agents, auth, config, demo, gateway, health, providers, sessions
-from opencode_sync.cli.connection import State
+from opencode_sync.cli.connection import State, Verbose, state_of
 from opencode_sync.cli.errors import EXIT_CODES, CommandError, ExitCode, report
+from opencode_sync.cli.output import unwritable
 
 __all__ = ["app", "run"]
 
@@ -45,7 +46,8 @@ class _Root(TyperGroup):
         except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - nothing may end in a traceback
             state = ctx.ensure_object(State)
             if state.verbose:
-                traceback.print_exception(error)
+                with contextlib.suppress(OSError):  # as report() does, which follows
+                    traceback.print_exception(error)
             raise typer.Exit(report(error, as_json=state.as_json)) from None
 
     def main(
@@ -68,6 +70,9 @@ class _Root(TyperGroup):
             code = report(_usage(error), as_json="--json" in arguments)
         except typer.Abort:
             code = report(KeyboardInterrupt())
+        except OSError as error:
+            # A help text that could not be written, to a full disk for instance.
+            code = report(unwritable(error), as_json="--json" in arguments)
         if standalone_mode:
             sys.exit(code)
         return code
@@ -86,24 +91,6 @@ def _version(wanted: bool) -> None:
     raise typer.Exit
 
 
-def _log_to_stderr(context: typer.Context) -> None:
-    # loguru's own default sink would print the values of variables with every traceback, and one
-    # of them may be the token. So it goes, and ours prints none.
-    logger.remove()
-    sink = logger.add(_write_log, level="DEBUG", diagnose=False, backtrace=False)
-    logger.enable("opencode_sync")
-
-    def undo() -> None:
-        logger.disable("opencode_sync")
-        logger.remove(sink)
-
-    context.call_on_close(undo)
-
-
-def _write_log(message: str) -> None:
-    sys.stderr.write(message)
-
-
 def _show_help_without_command(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -112,10 +99,7 @@ def _show_help_without_command(context: typer.Context) -> None:
 
 def _root(
     context: typer.Context,
-    verbose: Annotated[
-        bool,
-        typer.Option("-v", "--verbose", help="Show the library's log on standard error."),
-    ] = False,
+    verbose: Verbose = False,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
@@ -126,10 +110,7 @@ def _root(
     New here? Run: opencode-sync demo
     """
     _show_help_without_command(context)
-    state = context.ensure_object(State)
-    state.verbose = verbose
-    if verbose:
-        _log_to_stderr(context)
+    state_of(context, verbose=verbose)
 
 
 def _epilog() -> str:
@@ -137,9 +118,10 @@ def _epilog() -> str:
     return f"Exit codes: {codes}."
 
 
-def _sessions(context: typer.Context) -> None:
+def _sessions(context: typer.Context, verbose: Verbose = False) -> None:
     """List, create and delete sessions."""
     _show_help_without_command(context)
+    state_of(context, verbose=verbose)
 
 
 def _config(context: typer.Context) -> None:
@@ -188,29 +170,45 @@ app.add_typer(_auth_app, name="auth")
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the program on this process's own streams and return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a title's emoji is no reason to fail.
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        code = get_command(app).main(argv, prog_name=_PROGRAM, standalone_mode=False)
-    except SystemExit as ended:
-        # A signal ended the demo, whose code says so. Or typer did, with 1, because the reader of a
-        # help text went away, which is no error.
-        signalled = isinstance(ended.code, int) and ended.code > _SIGNALLED
-        code = ended.code if signalled else ExitCode.OK
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard_stdout()
+    with _usable_streams():
+        try:
+            code = get_command(app).main(argv, prog_name=_PROGRAM, standalone_mode=False)
+        except SystemExit as ended:
+            # A signal ended the demo, whose code says so. Or typer did, with 1, because the reader
+            # of a help text went away, which is no error.
+            signalled = isinstance(ended.code, int) and ended.code > _SIGNALLED
+            code = ended.code if signalled else ExitCode.OK
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except OSError:
+                _discard(stream)
     return int(code)
 
 
-def _discard_stdout() -> None:
+@contextlib.contextmanager
+def _usable_streams() -> Iterator[None]:
+    """Make sure that there are a standard output and a standard error, which take any text."""
+    with contextlib.ExitStack() as replaced:
+        # Python has None for one that was closed before the start, as by `>&-` in a shell.
+        if sys.stdout is None:
+            nowhere = replaced.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            replaced.enter_context(contextlib.redirect_stdout(nowhere))
+        if sys.stderr is None:
+            nowhere = replaced.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            replaced.enter_context(contextlib.redirect_stderr(nowhere))
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A terminal that cannot show a title's emoji is no reason to fail.
+                stream.reconfigure(errors="backslashreplace")
+        yield
+
+
+def _discard(stream: TextIO) -> None:
     # What cannot be written must not be tried again when the interpreter flushes at its end, for
-    # that would print a complaint.
+    # that would print a complaint, and change the exit code.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
     finally:
         os.close(nowhere)

@@ -16,8 +16,9 @@ from opencode_sync import (
     IpcClient,
     IpcClientOptions,
 )
+from opencode_sync.cli.log import log_to_stderr
 
-__all__ = ["AsJson", "ConfigFile", "Link", "State", "Timeout", "open_link", "state_of"]
+__all__ = ["AsJson", "ConfigFile", "Link", "State", "Timeout", "Verbose", "open_link", "state_of"]
 
 _LONGEST_TIMEOUT = 86_400.0
 """Seconds. A day is more than anyone waits for, and far below what the system's waits can hold."""
@@ -58,6 +59,12 @@ Timeout = Annotated[
 AsJson = Annotated[
     bool,
     typer.Option("--json", help="Print JSON for programs, errors on standard error included."),
+]
+
+# Every command takes it too, for who thinks of it last should not have to type the line anew.
+Verbose = Annotated[
+    bool,
+    typer.Option("-v", "--verbose", help="Show the library's log on standard error."),
 ]
 
 
@@ -106,8 +113,17 @@ class State:
     """How commands get their client; tests put their own here."""
 
 
-def state_of(context: typer.Context, *, as_json: bool = False) -> State:
-    """Return the run's state; ``as_json`` is noted in it, for whoever reports an error later."""
+def state_of(context: typer.Context, *, as_json: bool = False, verbose: bool = False) -> State:
+    """Return the run's state, with the command's own options noted in it.
+
+    Args:
+        context: The command's; once it closes, the log is off again.
+        as_json: Whether whoever reports an error later shall do it for a program.
+        verbose: Whether to show the library's log; it goes on here, if it is not on yet.
+    """
     state = context.ensure_object(State)
     state.as_json = state.as_json or as_json
+    if verbose and not state.verbose:
+        state.verbose = True
+        log_to_stderr(context)
     return state

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from opencode_sync.cli.connection import State, state_of
+from opencode_sync.cli.connection import State, Verbose, state_of
 from opencode_sync.cli.errors import CommandError, ExitCode
 from opencode_sync.cli.gateway_process import GatewayProcess, gateway_command
 from opencode_sync.cli.output import newest_first, print_line, print_table, sessions_table
@@ -38,12 +38,12 @@ _TITLES = ("Fix the failing test", "Explain this module", "Write the changelog ð
 _UNKNOWN_ID = "ses_00000000000000000000000000"
 
 
-def demo(context: typer.Context) -> None:
+def demo(context: typer.Context, verbose: Verbose = False) -> None:
     """Show that it works: a gateway in a process of its own, and a client that talks to it.
 
     Needs no OpenCode and leaves nothing behind. The exit code is 0 only if every answer was right.
     """
-    state = state_of(context)
+    state = state_of(context, verbose=verbose)
     started = time.perf_counter()
     with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="opencode-sync-demo-") as folder:
         command, runtime_file = gateway_command(Path(folder))

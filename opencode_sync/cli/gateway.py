@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
+import threading
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from opencode_sync.cli.connection import state_of
+from opencode_sync.cli.connection import Verbose, state_of
 from opencode_sync.cli.errors import CommandError, ExitCode
 from opencode_sync.cli.output import print_line
+
+if TYPE_CHECKING:
+    from opencode_sync.gateway.serve import StopRequest
 
 __all__ = ["BackendKind", "gateway"]
 
@@ -95,13 +101,20 @@ def gateway(
             "removed at the end. Without it: one in your own runtime folder, where clients look.",
         ),
     ] = None,
+    until_stdin_ends: Annotated[
+        bool,
+        # For a program that starts a gateway for itself: the system closes the pipe between them
+        # even if that program is killed, so the gateway never outlives it.
+        typer.Option("--until-stdin-ends", hidden=True),
+    ] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Serve the protocol on 127.0.0.1 until Ctrl-C or SIGTERM."""
-    state_of(context)
+    state_of(context, verbose=verbose)
     _check_combination(backend, opencode_url, discover=discover, spawn=spawn, database=database)
     # Only this command needs the gateway, whose packages are an extra of their own.
     from opencode_sync.gateway import BackendError, Gateway, GatewayError
-    from opencode_sync.gateway.serve import choose_backend, run
+    from opencode_sync.gateway.serve import StopRequest, choose_backend, run
     from opencode_sync.runtime_file import default_runtime_file
 
     try:
@@ -117,7 +130,10 @@ def gateway(
         # The gateway closes its backend, if it comes that far.
         with contextlib.closing(chosen):
             served = Gateway(chosen, port=port, runtime_file=runtime_file or default_runtime_file())
-            code = run(served, announce=_announce)
+            stop = StopRequest()
+            if until_stdin_ends:
+                _stop_when_stdin_ends(stop)
+            code = run(served, announce=_announce, stop=stop)
     except BackendError as error:
         raise CommandError(str(error), ExitCode.SERVER) from error
     except GatewayError as error:
@@ -162,6 +178,21 @@ def _check_combination(
 
 
 def _announce(text: str) -> None:
-    # A gateway whose first line was read by `head -1` still has clients to serve.
-    with contextlib.suppress(BrokenPipeError):
+    # A gateway whose first line was read by `head -1`, or went to a full disk, still has clients to
+    # serve.
+    with contextlib.suppress(BrokenPipeError, CommandError):
         print_line(text)
+
+
+def _stop_when_stdin_ends(stop: StopRequest) -> None:
+    descriptor = sys.stdin.fileno()
+
+    def read_to_the_end() -> None:
+        # Past sys.stdin, whose lock must not be held by a thread when the interpreter ends.
+        with contextlib.suppress(OSError):
+            while os.read(descriptor, 4096):
+                pass
+        stop.send("standard input ended")
+
+    # It waits in a read that nothing but the other side can end, so it ends with the process.
+    threading.Thread(target=read_to_the_end, name="opencode-sync-stdin", daemon=True).start()

@@ -41,6 +41,7 @@ def gateway_command(directory: Path) -> tuple[list[str], Path]:
         "--backend=embedded",
         f"--database={directory / 'sessions.db'}",
         f"--runtime-file={runtime_file}",
+        "--until-stdin-ends",
     ], runtime_file
 
 
@@ -87,7 +88,9 @@ class GatewayProcess:
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             self._command,
-            stdin=subprocess.DEVNULL,
+            # Nothing is written there: the system closes it even if this process is killed, and
+            # that tells the gateway to end.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -158,6 +161,8 @@ class GatewayProcess:
             # Also when Ctrl-C cut the wait short: nothing may stay behind.
             process.kill()
             process.wait(_KILL_TIMEOUT)
+            assert process.stdin is not None
+            process.stdin.close()
             if self._reader is not None:
                 self._reader.join(_KILL_TIMEOUT)
             elif process.stdout is not None:

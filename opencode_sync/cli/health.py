@@ -6,7 +6,7 @@ import time
 
 import typer
 
-from opencode_sync.cli.connection import AsJson, ConfigFile, Timeout, state_of
+from opencode_sync.cli.connection import AsJson, ConfigFile, Timeout, Verbose, state_of
 from opencode_sync.cli.errors import CommandError, ExitCode
 from opencode_sync.cli.output import print_json, print_line
 from opencode_sync.errors import IpcServerError
@@ -24,12 +24,13 @@ def health(
     config_file: ConfigFile = None,
     timeout: Timeout = None,
     as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Say whether the backend can be reached and its server is healthy.
 
     The exit code is 0 only if both are so; otherwise it tells the kind of error.
     """
-    state = state_of(context, as_json=as_json)
+    state = state_of(context, as_json=as_json, verbose=verbose)
     link = state.open_link(config_file, timeout)
     failure: Exception | None = None
     healthy = False

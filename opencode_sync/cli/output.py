@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from opencode_sync.cli.errors import CommandError, ExitCode
 from opencode_sync.cli.text import printable
 
 if TYPE_CHECKING:
@@ -28,15 +30,20 @@ __all__ = [
     "relative_time",
     "session_record",
     "sessions_table",
+    "unwritable",
     "updated_text",
 ]
 
-_CELL_LIMIT = 200
-"""Characters that one cell of a table may show; a session's title can have a megabyte."""
+_CELL_LIMIT = 80
+"""Characters of a title or directory that a table may show. A title can have a megabyte, and the
+longest one pads every row, where no terminal's width sets a limit. Programs take --json."""
+
+_ID_LIMIT = 200
+"""Characters of an id: more than any real one has."""
 
 _UNLIMITED_WIDTH = 2_000
 """Columns where standard output is no terminal: what reads a pipe wants whole lines, not cut ones.
-Wide enough for two full cells."""
+Wide enough for full cells."""
 
 _MINUTE, _HOUR, _DAY, _WEEK = 60, 3_600, 86_400, 604_800
 
@@ -55,21 +62,52 @@ def _console() -> Console:
     return _QuietConsole(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 
+# All that is printed raises BrokenPipeError when the reader went away, and the CommandError of
+# unwritable() when the system refuses.
+
+
 def print_line(text: str) -> None:
     """Print one line for people; control characters are spelt out."""
-    sys.stdout.write(f"{printable(text)}\n")
-    sys.stdout.flush()
+    _write(f"{printable(text)}\n")
 
 
 def print_json(value: Any) -> None:
     """Print a JSON document, in ASCII so that every terminal and every encoding can take it."""
-    sys.stdout.write(f"{json.dumps(value, indent=2)}\n")
-    sys.stdout.flush()
+    _write(f"{json.dumps(value, indent=2)}\n")
 
 
 def print_table(table: Table) -> None:
     """Print a table, as wide as the terminal allows."""
-    _console().print(table)
+    with _refusals_told():
+        _console().print(table)
+
+
+def unwritable(error: OSError) -> CommandError:
+    """Return what to report when standard output could not be written.
+
+    It does not send anyone to repeat the command, for what that was to do may be done.
+    """
+    return CommandError(
+        f"standard output cannot be written: {error.strerror or error}; what the command has done "
+        "stays done",
+        ExitCode.FAILED,
+    )
+
+
+def _write(text: str) -> None:
+    with _refusals_told():
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _refusals_told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise unwritable(error) from error
 
 
 def newest_first(sessions: Iterable[OcSessionInfo]) -> list[OcSessionInfo]:
@@ -93,7 +131,7 @@ def sessions_table(sessions: Sequence[OcSessionInfo], *, now: datetime | None = 
     table.add_column("Directory", no_wrap=True, overflow="ellipsis", min_width=8)
     for session in sessions:
         table.add_row(
-            cell(session.id),
+            cell(session.id, _ID_LIMIT),
             cell(session.title),
             Text(updated_text(session.time.updated, now=now)),
             cell(session.directory),
@@ -110,13 +148,13 @@ def empty_table(*columns: str) -> Table:
 
 
 def _longest_id(sessions: Sequence[OcSessionInfo]) -> int:
-    return max((len(cell(session.id)) for session in sessions), default=2)
+    return max((len(cell(session.id, _ID_LIMIT)) for session in sessions), default=2)
 
 
-def cell(text: str) -> Text:
+def cell(text: str, limit: int = _CELL_LIMIT) -> Text:
     """Return a text from elsewhere as a cell of a table: on one line, and not too long."""
     # A Text, not a str: a str would be read as markup.
-    return Text(printable(text, limit=_CELL_LIMIT))
+    return Text(printable(text, limit=limit))
 
 
 def updated_text(milliseconds: int, *, now: datetime | None = None) -> str:

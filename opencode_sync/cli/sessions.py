@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from opencode_sync.cli.connection import AsJson, ConfigFile, Timeout, state_of
+from opencode_sync.cli.connection import AsJson, ConfigFile, Timeout, Verbose, state_of
 from opencode_sync.cli.errors import CommandError, ExitCode
 from opencode_sync.cli.output import (
     newest_first,
@@ -30,9 +30,10 @@ def list_all(
     config_file: ConfigFile = None,
     timeout: Timeout = None,
     as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """List all sessions, the most recently updated first."""
-    state = state_of(context, as_json=as_json)
+    state = state_of(context, as_json=as_json, verbose=verbose)
     with state.open_link(config_file, timeout).client as client:
         sessions = newest_first(client.list_sessions())
     if as_json:
@@ -51,9 +52,10 @@ def create(
     config_file: ConfigFile = None,
     timeout: Timeout = None,
     as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Create a session and print its id."""
-    state = state_of(context, as_json=as_json)
+    """Create a session and print a line with its id and title (with --json, all there is)."""
+    state = state_of(context, as_json=as_json, verbose=verbose)
     with state.open_link(config_file, timeout).client as client:
         session = client.create_session(title)
     if as_json:
@@ -70,9 +72,10 @@ def delete(
     config_file: ConfigFile = None,
     timeout: Timeout = None,
     as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Delete sessions, one or several; all that exist are deleted, even if others do not."""
-    state = state_of(context, as_json=as_json)
+    state = state_of(context, as_json=as_json, verbose=verbose)
     wanted = list(dict.fromkeys(session_ids))  # an id given twice is one session
     deleted: dict[str, bool] = {}
     try:

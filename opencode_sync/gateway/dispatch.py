@@ -56,12 +56,26 @@ class Dispatcher:
         self._request_timeout = request_timeout
         self._prompt_timeout = request_timeout if prompt_timeout is None else prompt_timeout
         self._max_message_size = max_message_size
+        # How large the newest list was, and what was created since; a guess, so it has no lock.
+        self._list_size: int | None = None
+
+    def expected_size(self, request: ipc_pb2.IpcClientMessage) -> int:
+        """Return about how many bytes the answer of a request will have."""
+        if request.WhichOneof("payload") == "list_sessions":
+            size = self._list_size
+            return self._backend.list_size() if size is None else size
+        return request.ByteSize()  # a created session's title comes back
 
     def answer(self, request: ipc_pb2.IpcClientMessage) -> bytes:
         """Return the encoded answer; never raises."""
         operation = request.WhichOneof("payload")
         try:
-            return self._encoded(self._answer(request, operation), operation)
+            answer = self._encoded(self._answer(request, operation), operation)
+            if operation == "list_sessions":
+                self._list_size = len(answer)
+            elif operation == "create_session" and self._list_size is not None:
+                self._list_size += len(answer)
+            return answer
         except BackendError as error:
             return error_answer(request.request_id, error.code, error.message)
         except Exception:  # noqa: BLE001

@@ -134,7 +134,8 @@ class Gateway:
 
         Raises:
             BackendError: the backend cannot start.
-            GatewayError: the port cannot be had, or ``websockets`` is not installed.
+            GatewayError: the port cannot be had, another gateway serves by the same runtime file,
+                or ``websockets`` is not installed.
             IpcConfigError: the runtime file cannot be written.
             IpcUsageError: the gateway was stopped.
         """
@@ -147,8 +148,15 @@ class Gateway:
             try:
                 self._start_backend()
                 if self._runtime_file is not None:
-                    from opencode_sync.runtime_file import write_runtime_file
+                    from opencode_sync.runtime_file import gateway_behind, write_runtime_file
 
+                    other = gateway_behind(self._runtime_file)
+                    if other is not None:
+                        raise GatewayError(
+                            f"another gateway ({other}) serves clients by {self._runtime_file}; "
+                            "stop that one, or give this one a file of its own (--runtime-file, "
+                            "and OPENCODE_SYNC_RUNTIME_FILE for its clients)"
+                        )
                     write_runtime_file(
                         self._runtime_file,
                         port=listener.port,

@@ -46,6 +46,10 @@ class Link(ABC):
         """Wait for the peer's next message; None stands for one in text. Reader only."""
 
     @abstractmethod
+    def wait_for_room(self) -> None:
+        """Wait until the peer has taken most of what it was sent, or the link has ended."""
+
+    @abstractmethod
     def send(self, message: bytes) -> bool:
         """Send a message; returns False when the link has ended, which it does if that stalls."""
 
@@ -92,6 +96,9 @@ class MemoryLink(Link):
             # Not what came after it: that would be served behind the goodbye.
             raise TransportProtocolError(f"a message is too large: {reason}", code=TOO_BIG)
         return message
+
+    def wait_for_room(self) -> None:
+        """Nothing to do: what a client does not read is in its own process's memory."""
 
     def send(self, message: bytes) -> bool:
         return self._peer.send(message)

@@ -20,6 +20,7 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.gateway.backends.base import Backend, BackendError
 from opencode_sync.gateway.gateway import Gateway, GatewayError
+from opencode_sync.wire import ipc_pb2
 
 if TYPE_CHECKING:
     from opencode_sync.gateway.backends.opencode import OpenCodeBackend
@@ -79,9 +80,9 @@ def run(
     with _signals_to(request):
         try:
             gateway.start()
-            line = f"Serving {gateway.backend.description} at {gateway.endpoint}"
+            line = f"Serving {gateway.backend.description}; clients connect to {gateway.endpoint}"
             if gateway.runtime_file is not None:
-                line += f" (clients find it by {gateway.runtime_file})"
+                line += f" (they find it by {gateway.runtime_file})"
             announce(line)
             logger.info("the gateway stops: {}", request.wait())
         finally:
@@ -175,13 +176,20 @@ def _best_opencode(directory: Path | str | None) -> tuple[Backend | None, str]:
         return None, error.message
     try:
         backend.start()
-        if backend.discover_server(deadline=Deadline.after(_DISCOVER_SECONDS)) is not None:
+        found, locked = _discover(backend)
+        if found:
             return backend, "it is running already"
         if shutil.which("opencode") is None:
-            problem = "no OpenCode server is running, and no opencode is on the PATH to start one"
+            problem = locked or (
+                "no OpenCode server is running, and no opencode is on the PATH to start one"
+            )
         else:
             backend.spawn_server(None, deadline=Deadline.after(_SPAWN_SECONDS))
-            return backend, "none was running, so it was started"
+            return backend, (
+                f"it was started, because {locked}"
+                if locked
+                else "none was running, so it was started"
+            )
     except BackendError as error:
         problem = error.message
     except BaseException:
@@ -189,6 +197,16 @@ def _best_opencode(directory: Path | str | None) -> tuple[Backend | None, str]:
         raise
     backend.close()
     return None, problem
+
+
+def _discover(backend: Backend) -> tuple[bool, str]:
+    """Return whether a running OpenCode server is in use now; if it is closed to us, in words."""
+    try:
+        return backend.discover_server(deadline=Deadline.after(_DISCOVER_SECONDS)) is not None, ""
+    except BackendError as error:
+        if error.code != ipc_pb2.IPC_ERROR_CODE_AUTH_ERROR:
+            raise
+        return False, error.message
 
 
 def _embedded(database: Path | str | None, directory: Path | str | None) -> Backend:

@@ -3,7 +3,9 @@
 The session's thread only reads. Each request is run by a worker, which also sends the answer, so a
 request that takes minutes holds up no other and answers come in any order. Of one peer, so many
 requests run at a time and so many more wait; beyond that nothing is read from it until some are
-done, which is how a client that sends faster than it is served gets to know it.
+done, which is how a client that sends faster than it is served gets to know it. Nor is a request
+begun while the peer leaves much unread, or while other large answers are made for it: who asks and
+does not read costs little.
 
 Of request ids: 0 is refused, as an answer to it would look like an error that belongs to no
 request. An id still in flight is refused, with an error of id 0, for the earlier request owns the
@@ -39,14 +41,18 @@ __all__ = ["PeerSession"]
 _WRONG_TOKEN = "Invalid authentication token"
 _UNDECODABLE = "Invalid protobuf message"
 _STOPPING = "gateway is stopping"
+_STOPPING_MIDWAY = "gateway is stopping; the request was begun, so it may have been done"
 _GOODBYE_SECONDS = 1.0
 _SIGN_OF_LIFE_SECONDS = 10.0
+_LARGE_ANSWER = 1 << 16
+_ANSWERS_SIZE = 8 << 20
+"""Bytes of large answers made for one peer at a time, unless it is a single one."""
 
 
 class _Job:
     """A message of the peer, from its arrival to its answer."""
 
-    __slots__ = ("answered", "refusal", "request", "size")
+    __slots__ = ("answered", "begun", "refusal", "request", "size")
 
     def __init__(self, request: ipc_pb2.IpcClientMessage | None, size: int) -> None:
         self.request = request
@@ -55,6 +61,8 @@ class _Job:
         self.refusal: bytes | None = None
         """The answer, when it is settled without asking the backend."""
         self.answered = False
+        self.begun = False
+        """Whether the backend was asked."""
 
 
 class PeerSession:
@@ -88,12 +96,13 @@ class PeerSession:
         self._limits = limits
         self._admit = admit
         self._handshake_deadline = handshake_deadline
-        # Guards every attribute below and each job's ``answered``; waited on for room and for rest.
+        # Guards every attribute below and the jobs' state; waited on for room and for rest.
         self._changed = threading.Condition()
         self._jobs: dict[_Job, None] = {}
         self._waiting: deque[_Job] = deque()
         self._waiting_size = 0
         self._running = 0
+        self._answers_size = 0
         self._ids: set[int] = set()
         self._stopping = False
         self._ended = False
@@ -137,7 +146,7 @@ class PeerSession:
             self._changed.notify_all()
         for job in late:
             if job.request is not None:
-                self._send(_stopping_answer(job.request.request_id))
+                self._send(_stopping_answer(job.request.request_id, begun=job.begun))
         self._link.close(GOING_AWAY, _STOPPING, deadline)
         with self._changed:
             patience = deadline.earlier(Deadline.after(_GOODBYE_SECONDS))
@@ -176,11 +185,11 @@ class PeerSession:
             self._goodbye(POLICY_VIOLATION, _WRONG_TOKEN)
             return False
         if not self._admit():
-            self._answer_handshake(
-                request_id,
+            # Without an answer: a refusal would say that something is wrong with the token.
+            self._goodbye(
+                TRY_AGAIN_LATER,
                 f"the gateway serves {self._limits.max_peers} connections already; close one",
             )
-            self._goodbye(TRY_AGAIN_LATER, "too many connections")
             return False
         self._link.trust()
         self._answer_handshake(request_id, None)
@@ -253,7 +262,7 @@ class PeerSession:
             )
             return
         if self._stopping:
-            job.refusal = _stopping_answer(request_id)
+            job.refusal = _stopping_answer(request_id, begun=False)
         if request_id:
             self._ids.add(request_id)
 
@@ -292,9 +301,43 @@ class PeerSession:
                     self._running -= 1
 
     def _answer(self, job: _Job) -> None:
-        answer = job.refusal
-        if answer is None and job.request is not None:
-            answer = self._dispatcher.answer(job.request)
+        if job.refusal is not None or job.request is None:
+            self._settle(job, job.refusal)
+            return
+        size = self._dispatcher.expected_size(job.request)
+        if not self._begin(job, size):
+            return
+        try:
+            self._settle(job, self._dispatcher.answer(job.request))
+        finally:
+            with self._changed:
+                self._answers_size -= size
+                self._changed.notify_all()
+
+    def _begin(self, job: _Job, size: int) -> bool:
+        """Wait for room for an answer of about this size, and take it.
+
+        Returns:
+            Whether to go on: not when the job was answered meanwhile, or nobody is left to read it.
+        """
+        self._link.wait_for_room()
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (
+                    self._ended
+                    or job.answered
+                    or size < _LARGE_ANSWER
+                    or not self._answers_size
+                    or self._answers_size + size <= _ANSWERS_SIZE
+                )
+            )
+            if self._ended or job.answered:
+                return False
+            self._answers_size += size
+            job.begun = True
+            return True
+
+    def _settle(self, job: _Job, answer: bytes | None) -> None:
         with self._changed:
             claimed = self._claim(job)
         if claimed and answer is not None:
@@ -307,5 +350,9 @@ class PeerSession:
                 self._changed.notify_all()
 
 
-def _stopping_answer(request_id: int) -> bytes:
-    return error_answer(request_id, ipc_pb2.IPC_ERROR_CODE_INTERNAL_ERROR, _STOPPING)
+def _stopping_answer(request_id: int, *, begun: bool) -> bytes:
+    return error_answer(
+        request_id,
+        ipc_pb2.IPC_ERROR_CODE_INTERNAL_ERROR,
+        _STOPPING_MIDWAY if begun else _STOPPING,
+    )

@@ -218,6 +218,9 @@ class WebSocketLink(Link):
 
     # Any thread
 
+    def wait_for_room(self) -> None:
+        self._output.wait_for_room()
+
     def send(self, message: bytes) -> bool:
         self._output.wait_for_room()
         with self._lock:

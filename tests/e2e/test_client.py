@@ -17,6 +17,7 @@ from opencode_sync import (
 from opencode_sync.gateway import BackendError, Gateway, OpenCodeBackend
 from opencode_sync.types import IpcErrorCode
 from tests.e2e.opencode_server import RealServer
+from tests.support.leaks import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -237,7 +238,12 @@ def test_a_spawned_server_that_was_killed_is_spawned_again(
         OpenCodeBackend(executable=opencode_program, directory=project, environ=spawn_environment)
     )
     first = client.spawn_server()
-    psutil.Process(first.pid).kill()
+    killed = psutil.Process(first.pid)
+    killed.kill()
+    # Before its end is complete nobody could say whether it had acted on a request.
+    assert eventually(
+        lambda: not killed.is_running() or killed.status() == psutil.STATUS_ZOMBIE, 10
+    )
     assert client.create_session("on the second").title == "on the second"
     second = client.discover_server()
     assert second is not None

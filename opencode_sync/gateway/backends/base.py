@@ -89,6 +89,10 @@ class Backend(ABC):
     def list_sessions(self, *, deadline: Deadline) -> list[oc_session_pb2.OcSessionInfo]:
         """Return all sessions, the most recently updated first."""
 
+    def list_size(self) -> int:
+        """Return about how many bytes all sessions have, if that is cheap to know; else 0."""
+        return 0
+
     @abstractmethod
     def create_session(
         self, title: str | None, *, deadline: Deadline

@@ -110,6 +110,9 @@ class EmbeddedBackend(Backend):
 
     # Sessions
 
+    def list_size(self) -> int:
+        return self._file.size()
+
     def list_sessions(self, *, deadline: Deadline) -> list[oc_session_pb2.OcSessionInfo]:
         sessions: list[oc_session_pb2.OcSessionInfo] = []
         with self._file.reading() as reader:

@@ -16,7 +16,11 @@ from opencode_sync.gateway.backends.base import Backend, BackendError, check_ses
 from opencode_sync.gateway.backends.opencode_agents import read_agents
 from opencode_sync.gateway.backends.opencode_checks import providers
 from opencode_sync.gateway.backends.opencode_errors import no_server, server_error
-from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp, RefusedError, quote_id
+from opencode_sync.gateway.backends.opencode_http import (
+    OpenCodeHttp,
+    RefusedError,
+    quote_id,
+)
 from opencode_sync.gateway.backends.opencode_mapping import Oddities, read_session, read_sessions
 from opencode_sync.gateway.backends.opencode_prompt import Prompt, Prompts, refresh_keys
 from opencode_sync.gateway.backends.opencode_servers import Binding, Servers
@@ -78,7 +82,7 @@ class OpenCodeBackend(Backend):
                 ``config.json`` in the user's configuration folder.
 
         Raises:
-            ValueError: the URL or the user name cannot be used.
+            IpcArgumentError: the URL or the user name cannot be used.
         """
         # As OpenCode's own working directory would read, which has no symbolic links in it.
         self._directory = None if directory is None else Path(directory).resolve()

@@ -93,17 +93,34 @@ def discover(*, username: str, password: str | None, deadline: Deadline) -> Foun
         deadline: For the whole search; what was not looked at by then does not count.
 
     Raises:
-        BackendError: NOT_IMPLEMENTED: psutil is not installed.
+        BackendError: NOT_IMPLEMENTED: psutil is not installed. AUTH_ERROR: the only ones there are
+            want a password that we do not have.
     """
+    closed = None
     for candidate in _candidates(_psutil()):
         for address in _listening(candidate):
             if deadline.passed():
                 return None
-            http = _ask(address, candidate.pid, username, password, deadline)
+            try:
+                http = _ask(address, candidate.pid, username, password, deadline)
+            except _WantsPasswordError:
+                closed = closed or f"{address} (process {candidate.pid})"
+                continue
             if http is not None:
                 port = int(address.rpartition(":")[2])
                 return Found(candidate.pid, port, without_secrets(candidate.command), http)
+    if closed is not None:
+        raise BackendError(
+            ipc_pb2.IPC_ERROR_CODE_AUTH_ERROR,
+            f"the OpenCode server at {closed} wants "
+            f"{'another password' if password else 'a password'}; set OPENCODE_SERVER_PASSWORD for "
+            "the gateway to use it",
+        )
     return None
+
+
+class _WantsPasswordError(Exception):
+    """A server that would do, had we its password."""
 
 
 def environment_of(pid: int, host: str, port: int | None) -> Mapping[str, str] | None:
@@ -188,7 +205,11 @@ def _listening(candidate: _Candidate) -> Iterator[str]:
 def _ask(
     address: str, pid: int, username: str, password: str | None, deadline: Deadline
 ) -> OpenCodeHttp | None:
-    """Return a client for the server at this address if it answers as a healthy OpenCode."""
+    """Return a client for the server at this address if it answers as a healthy OpenCode.
+
+    Raises:
+        _WantsPasswordError: it wants a password, and not ours.
+    """
     # The password goes only to a server that asks for one.
     for secret in (None, password) if password else (None,):
         http = OpenCodeHttp(address, username=username, password=secret)
@@ -199,16 +220,10 @@ def _ask(
             problem = "it is not healthy"
         except BackendError as error:
             problem = error.message
-            if isinstance(error, RefusedError) and error.refusal.status == 401 and not secret:
+            if isinstance(error, RefusedError) and error.refusal.status == 401:
                 http.close()
                 continue
         http.close()
         logger.debug("Passing over process {} at {}: {}", pid, address, problem)
         return None
-    logger.info(
-        "Passing over the OpenCode server at {} (process {}): it wants a password; set "
-        "OPENCODE_SERVER_PASSWORD for the gateway to use it",
-        address,
-        pid,
-    )
-    return None
+    raise _WantsPasswordError

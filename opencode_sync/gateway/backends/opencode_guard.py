@@ -16,6 +16,9 @@ that spawned ends, not the process: here that is a worker that may be gone a sec
 the guard is the server's parent, the server's process id stays valid until the guard has collected
 it, so that no signal can reach a stranger.
 
+Should the guard be killed as well, which nothing makes it expect, Linux ends the server: here
+PR_SET_PDEATHSIG is safe, since the guard has one thread.
+
 Its one limit: a process that the owner forked without exec holds the socket open as well.
 """
 
@@ -28,9 +31,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 __all__ = ["main"]
 
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -52,7 +57,12 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, lambda *_: None)
     try:
         # A group of its own, so that what the server starts can be ended together with it.
-        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        server = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_ends_with_us(),
+        )
     except OSError as error:
         _tell(owner, f"error {error.strerror or error}")
         return 1
@@ -71,6 +81,22 @@ def _adopt_orphans() -> None:
         import ctypes  # here, because only Linux gains from its 10 ms
 
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _ends_with_us() -> Callable[[], None] | None:
+    """Return what the server's process does before exec, so that it is killed when we are."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    prctl, guard = ctypes.CDLL(None).prctl, os.getpid()
+
+    def tie() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != guard:  # it was killed before we asked
+            os._exit(1)
+
+    return tie
 
 
 def _tell(owner: socket.socket, line: str) -> None:

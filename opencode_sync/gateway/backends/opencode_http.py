@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -17,13 +18,16 @@ from urllib.parse import quote, urlencode, urlsplit
 import urllib3
 from urllib3.exceptions import (
     ClosedPoolError,
+    ConnectTimeoutError,
     EmptyPoolError,
     HTTPError,
+    NewConnectionError,
     ProtocolError,
     ReadTimeoutError,
 )
 
 from opencode_sync.deadline import Deadline
+from opencode_sync.errors import IpcArgumentError
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode_errors import (
     Refusal,
@@ -35,7 +39,14 @@ from opencode_sync.gateway.backends.opencode_errors import (
 from opencode_sync.gateway.backends.opencode_pool import new_pool
 from opencode_sync.wire import ipc_pb2
 
-__all__ = ["MAX_ANSWER_BYTES", "OpenCodeHttp", "RefusedError", "parse_base_url", "quote_id"]
+__all__ = [
+    "MAX_ANSWER_BYTES",
+    "OpenCodeHttp",
+    "OutcomeUnknownError",
+    "RefusedError",
+    "parse_base_url",
+    "quote_id",
+]
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 """An answer larger than this is refused: a runaway server must not take the gateway with it."""
@@ -62,37 +73,50 @@ class RefusedError(BackendError):
         self.refusal = refusal
 
 
+class OutcomeUnknownError(BackendError):
+    """SERVER_ERROR: the connection broke after the request may have been sent.
+
+    Not NO_SERVER, which tells clients that nothing was done and the request may be sent again.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, message)
+
+
 def parse_base_url(url: str) -> str:
     """Return the URL without its trailing slash, if it is one a gateway can use.
 
     Raises:
-        ValueError: it is not; the text says why. It never repeats a password that was in it.
+        IpcArgumentError: it is not; the text says why. It never repeats the URL: one that is not
+            understood may hold a password anywhere.
     """
+    if "@" in url:
+        # Wherever it is: without its "http://", a URL is all path to the parser.
+        raise _bad_url(
+            "must not hold a user or password, which would end up in logs and process lists; set "
+            "OPENCODE_SERVER_PASSWORD for the gateway instead"
+        )
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         # The parser's own words may repeat what was mistaken for a port: a password, perhaps.
-        raise ValueError(
-            "the OpenCode URL cannot be read; it must look like http://127.0.0.1:4096, with a port "
-            "from 1 to 65535"
-        ) from None
-    if "@" in parts.netloc:
-        # Checked first, so that no message below can show it.
-        raise ValueError(
-            "the OpenCode URL must not hold a user or password, which would end up in logs and "
-            "process lists; set OPENCODE_SERVER_PASSWORD for the gateway instead"
-        )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(
-            f"the OpenCode URL must look like http://127.0.0.1:4096, but it is {url!r}"
-        )
-    if parts.query or parts.fragment or port == 0:
-        raise ValueError(
-            f"the OpenCode URL must end after the address, without query, fragment or port 0, but "
-            f"it is {url!r}"
-        )
+        raise _bad_url("has no port from 1 to 65535, or a broken host") from None
+    if parts.scheme not in ("http", "https"):
+        raise _bad_url("does not begin with http:// or https://")
+    if not parts.hostname:
+        raise _bad_url("names no host")
+    if port == 0:
+        raise _bad_url("has port 0, where no server can be")
+    if parts.query or parts.fragment:
+        raise _bad_url("must end after the address, without query or fragment")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def _bad_url(problem: str) -> IpcArgumentError:
+    return IpcArgumentError(
+        f"the OpenCode URL {problem}; it should look like http://127.0.0.1:4096", field="url"
+    )
 
 
 class OpenCodeHttp:
@@ -110,7 +134,7 @@ class OpenCodeHttp:
             password: None or "" when the server has none.
 
         Raises:
-            ValueError: the URL or the user name cannot be used.
+            IpcArgumentError: the URL or the user name cannot be used.
         """
         self.base_url = parse_base_url(base_url)
         parts = urlsplit(self.base_url)
@@ -121,7 +145,9 @@ class OpenCodeHttp:
         self._headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if password:
             if ":" in username:
-                raise ValueError("the OpenCode user name must not hold a colon")
+                raise IpcArgumentError(
+                    "the OpenCode user name must not hold a colon; use another", field="username"
+                )
             pair = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
             self._headers["Authorization"] = f"Basic {pair}"
         self._pool = self._new_pool(_POOL_SIZE)
@@ -155,8 +181,11 @@ class OpenCodeHttp:
 
         Raises:
             RefusedError: the server answered, but not with a success; the code says which kind.
-            BackendError: NO_SERVER: nothing answers at that address. SERVER_ERROR: the answer is
-                late, broken, too large or not JSON. INVALID_MESSAGE: the body is not valid text.
+            OutcomeUnknownError: the connection broke, and the server may have acted on what was no
+                GET.
+            BackendError: NO_SERVER: nothing answers at that address, or a GET's connection broke.
+                SERVER_ERROR: the answer is late, broken, too large or not JSON. INVALID_MESSAGE:
+                the body is not valid text.
         """
         call = one_line(f"{method} {path}", _SHOWN_CALL)
         target = self._prefix + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
@@ -270,18 +299,20 @@ class OpenCodeHttp:
             return no_server(
                 f"the gateway has let go of OpenCode at {self.base_url} meanwhile; try again"
             )
-        if isinstance(error, ProtocolError) and not isinstance(cause, TimeoutError):
+        if isinstance(error, (NewConnectionError, ConnectTimeoutError)) or isinstance(
+            cause, ssl.SSLCertVerificationError
+        ):
+            # Not connected at all: refused, no route, no such name, no trusted certificate.
             return no_server(
-                f"OpenCode at {self.base_url} dropped the connection during {call} ({reason}); "
-                f"whether it acted on it is unknown"
+                f"no OpenCode server can be reached at {self.base_url} ({reason}); start one with "
+                f"`opencode serve`, or let the gateway discover or spawn one"
             )
-        if isinstance(error, (ReadTimeoutError, ProtocolError)):
+        if isinstance(error, ReadTimeoutError) or isinstance(cause, TimeoutError):
             return self._late(call)
-        # Not connected at all: refused, no route, no such name, no trusted certificate.
-        return no_server(
-            f"no OpenCode server can be reached at {self.base_url} ({reason}); start one with "
-            f"`opencode serve`, or let the gateway discover or spawn one"
-        )
+        broken = f"the connection to OpenCode at {self.base_url} broke during {call} ({reason})"
+        if call.startswith("GET "):
+            return no_server(f"{broken}; try again")
+        return OutcomeUnknownError(f"{broken}; whether OpenCode acted on it is unknown")
 
 
 def quote_id(identifier: str) -> str:

@@ -20,7 +20,7 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode_discovery import discover
 from opencode_sync.gateway.backends.opencode_errors import no_server, server_error
-from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp
+from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp, OutcomeUnknownError
 from opencode_sync.gateway.backends.opencode_keys import KeyChanges
 from opencode_sync.gateway.backends.opencode_process import (
     START_TIMEOUT,
@@ -81,14 +81,23 @@ class Binding:
             return False
 
     def raise_if_ended(self, deadline: Deadline, cause: BackendError | None = None) -> None:
-        """Raise NO_SERVER with its last words if it is ours and has ended.
+        """Raise with its last words if it is ours and has ended.
 
         A moment is allowed for the news to arrive: its port closes before its death is known.
+
+        Raises:
+            OutcomeUnknownError: it has, and may have acted on the request, as ``cause`` says.
+            BackendError: NO_SERVER: it has ended.
         """
         if self.owned is None:
             return
         obituary = self.owned.obituary(within=deadline.earlier(Deadline.after(0.5)))
         if obituary is not None:
+            if isinstance(cause, OutcomeUnknownError):
+                raise OutcomeUnknownError(
+                    f"{obituary}; whether it acted on the request before is unknown; spawn a "
+                    f"server, and look"
+                ) from cause
             raise no_server(f"{obituary}; spawn a server to go on") from cause
 
     def call(
@@ -107,7 +116,8 @@ class Binding:
                 method, path, deadline=deadline, query=query, body=body, fresh=fresh
             )
         except BackendError as error:
-            if error.code == ipc_pb2.IPC_ERROR_CODE_NO_SERVER:
+            lost = isinstance(error, OutcomeUnknownError)
+            if lost or error.code == ipc_pb2.IPC_ERROR_CODE_NO_SERVER:
                 self.raise_if_ended(deadline, error)
             raise
 
@@ -180,7 +190,7 @@ class Servers:
         if binding is None:
             raise no_server(
                 "No OpenCode server connected; discover a running one, spawn one, or start the "
-                "gateway with a URL"
+                "gateway with --spawn, --discover or --opencode-url"
             )
         return binding
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections import deque
@@ -70,7 +71,7 @@ class _Change:
         # Written by whoever commits, before it gives the writer's lock back.
         self.applied = False
         self.rows = 0
-        self.error: sqlite3.Error | None = None
+        self.error: BaseException | None = None
 
 
 class SessionFile:
@@ -86,6 +87,8 @@ class SessionFile:
         # Held by the one thread that uses _writer.
         self._writer_lock = threading.Lock()
         self._writer: sqlite3.Connection | None = None
+        # Device and number of the file, by which it is known again. Set by ``open`` only.
+        self._identity: tuple[int, int] | None = None
 
     def open(self) -> None:
         """Open the file, making it and its folder if missing. A second call does nothing."""
@@ -94,25 +97,25 @@ class SessionFile:
                 return
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                # SQLite would make the file readable by all; its log files follow this mode.
-                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+                status = self._made()
             except OSError as error:
                 raise BackendError(
                     ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR,
                     f"database: {self.path} cannot be opened for writing "
                     f"({error.strerror or error}); name a file in a folder that you may write",
                 ) from error
+            if not stat.S_ISREG(status.st_mode):
+                raise self.refused("is not a regular file; name a different one")
+            self._identity = (status.st_dev, status.st_ino)
             writer = None
             try:
                 writer = self._connect()
                 self._prepare_patiently(writer)
-            except sqlite3.Error as error:
+            except BaseException as error:
                 if writer is not None:
                     writer.close()
-                raise self._explained(error) from error
-            except BackendError:
-                if writer is not None:
-                    writer.close()
+                if isinstance(error, (sqlite3.Error, MemoryError)):
+                    raise self._explained(error) from error
                 raise
             self._writer = writer
             with self._lock:
@@ -136,10 +139,46 @@ class SessionFile:
         finally:
             self._writer_lock.release()
 
+    def size(self) -> int:
+        """Return about how many bytes the file has; 0 when it is not there."""
+        total = 0
+        for suffix in ("", "-wal"):
+            with contextlib.suppress(OSError):
+                total += os.stat(f"{self.path}{suffix}").st_size
+        return total
+
+    def _made(self) -> os.stat_result:
+        """Return the file's status, after making it if it is missing."""
+        try:
+            # Not opened when it is there: closing it would drop the locks that SQLite holds on it
+            # for another gateway of this process.
+            return os.stat(self.path)
+        except FileNotFoundError:
+            # SQLite would make the file readable by all; its log files follow this mode.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            return os.stat(self.path)
+
+    def _check_in_place(self) -> None:
+        """Refuse work on a file that has been deleted, and would vanish with what is written."""
+        try:
+            status = os.stat(self.path)
+            in_place = (status.st_dev, status.st_ino) == self._identity
+        except OSError:
+            in_place = False
+        if not in_place:
+            raise self.refused(
+                "was removed or replaced while it was in use; put it back, or restart the gateway"
+            )
+
     def _connect(self) -> sqlite3.Connection:
-        # Transactions are written out, and locks of ours keep each connection to one thread.
+        # Never makes the file. Transactions are written out, and locks of ours keep each connection
+        # to one thread.
         connection = sqlite3.connect(
-            self.path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            f"{self.path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=_BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
         )
         try:
             connection.execute("PRAGMA synchronous = FULL")
@@ -197,6 +236,7 @@ class SessionFile:
             self._check_open()
             reader = self._readers.pop() if self._readers else None
         try:
+            self._check_in_place()
             if reader is None:
                 reader = self._connect()
             yield reader
@@ -244,12 +284,16 @@ class SessionFile:
             self._writer.execute("BEGIN IMMEDIATE")
             for change in changes:
                 change.rows = change.apply(self._writer)
+            self._check_in_place()
             self._writer.execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException as error:
+            # Of any kind (SQLite out of memory is a MemoryError): nobody may be told of a success.
             for change in changes:
                 change.error = error
             if self._writer is not None and self._writer.in_transaction:
                 self._writer.rollback()
+            if not isinstance(error, Exception):
+                raise
         finally:
             for change in changes:
                 change.applied = True
@@ -267,7 +311,11 @@ class SessionFile:
             ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, f"the session store {self.path} {problem}"
         )
 
-    def _explained(self, error: sqlite3.Error) -> BackendError:
+    def _explained(self, error: BaseException) -> BackendError:
+        if isinstance(error, BackendError):
+            return BackendError(error.code, error.message)  # one for each caller
+        if isinstance(error, MemoryError):
+            return self.refused("needs more memory than there is; free some, and try again")
         # The low byte is the kind of problem, the rest its detail.
         kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         return self.refused(_PROBLEMS.get(kind, f"failed ({error}); try again"))

@@ -144,6 +144,21 @@ def test_a_gateway_in_this_process_ends_at_ctrl_c(
     assert not runtime_file.exists()
 
 
+def test_a_second_gateway_is_refused_with_what_to_do(
+    run: Run, gateway: Gateway, runtime_file: Path, tmp_path: Path
+) -> None:
+    before = runtime_file.read_bytes()
+    result = run("gateway", "--backend", "embedded", "--database", str(tmp_path / "second.db"))
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: another gateway ")
+    assert str(gateway.port) in result.stderr
+    assert "--runtime-file" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert runtime_file.read_bytes() == before
+    assert run("health").exit_code == 0
+
+
 def test_without_a_gateway_the_error_says_how_to_start_one(run: Run, runtime_file: Path) -> None:
     result = run("health")
     assert result.exit_code == 3

@@ -14,10 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.leaks import eventually
+
 PROGRAM = [sys.executable, "-m", "opencode_sync"]
 TIMEOUT = 60
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -90,6 +93,21 @@ def test_a_demo_that_is_told_to_end_takes_its_gateway_along(
     assert list(temporary_folder.iterdir()) == []
 
 
+@posix_only
+@pytest.mark.parametrize("last_line", ["waiting until it listens", "connected to"])
+def test_a_demo_that_is_killed_leaves_no_gateway(temporary_folder: Path, last_line: str) -> None:
+    with started("demo") as demo:
+        lines = lines_until(demo, "waiting until it listens")
+        (gateway,) = psutil.Process(demo.pid).children()
+        if last_line not in lines[-1]:
+            lines_until(demo, last_line)
+        demo.kill()
+        demo.communicate(timeout=TIMEOUT)
+    gateway.wait(TIMEOUT)
+    # Nobody was left to remove the folder, but the gateway took its token along.
+    assert list(temporary_folder.glob("*/gateway.json")) == []
+
+
 def test_a_demo_whose_gateway_cannot_start_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +167,57 @@ def test_a_closed_pipe_ends_a_command_quietly(tmp_path: Path) -> None:
                     check=False,
                 )
             assert (done.returncode, done.stderr) == (0, "")
+
+
+@contextmanager
+def gateway_in_shell(redirection: str, tmp_path: Path, runtime_file: Path) -> Iterator[None]:
+    """A gateway whose streams a shell has closed or led elsewhere; it must end as told."""
+    command = [*PROGRAM, "gateway", "--backend=embedded", f"--database={tmp_path / 's.db'}"]
+    with subprocess.Popen(["sh", "-c", f'exec "$@" {redirection}', "sh", *command]) as gateway:
+        try:
+            assert eventually(runtime_file.exists, TIMEOUT)
+            yield
+            gateway.terminate()
+            assert gateway.wait(TIMEOUT) == 0
+        finally:
+            gateway.kill()
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "redirection",
+    [">&-", ">&- 2>&-", "<&- >&- 2>&-", pytest.param(">/dev/full", marks=needs_full)],
+)
+def test_a_gateway_serves_whatever_became_of_its_streams(
+    tmp_path: Path, runtime_file: Path, redirection: str
+) -> None:
+    with gateway_in_shell(redirection, tmp_path, runtime_file):
+        assert run("health").returncode == 0
+
+
+@posix_only
+@needs_full
+def test_the_exit_code_does_not_depend_on_the_streams(tmp_path: Path, runtime_file: Path) -> None:
+    def code(redirection: str, *arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {redirection}', "sh", *PROGRAM, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        return done.returncode, done.stderr
+
+    with gateway_in_shell("", tmp_path, runtime_file):
+        assert code(">&-", "sessions", "create", "One") == (0, "")
+        assert code(">&-", "sessions", "list") == (0, "")
+        assert code(">&-", "--help") == (0, "")
+        assert code("2>&-", "sessions", "delete", "nope") == (7, "")
+        assert code("2>/dev/full", "sessions", "delete", "nope") == (7, "")
+        full, said = code(">/dev/full", "sessions", "list")
+        assert full == 1
+        assert said.startswith("error: standard output cannot be written")
+        assert said.count("\n") == 1
 
 
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:

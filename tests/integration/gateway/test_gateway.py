@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,7 +15,8 @@ from loguru import logger
 
 from opencode_sync import gateway as package
 from opencode_sync.errors import IpcError, IpcUsageError
-from opencode_sync.gateway import BackendError, Gateway
+from opencode_sync.gateway import BackendError, Gateway, GatewayError
+from opencode_sync.runtime_file import write_runtime_file
 from opencode_sync.wire import ipc_pb2
 from tests.unit.gateway.doubles import (
     PATIENCE,
@@ -37,16 +41,41 @@ def test_runtime_file_holds_port_and_token_while_it_runs(tmp_path: Path) -> None
     assert not path.exists()
 
 
-def test_runtime_file_of_a_later_gateway_is_left_alone(tmp_path: Path) -> None:
+def test_runtime_file_of_a_living_gateway_is_not_taken(tmp_path: Path) -> None:
     path = tmp_path / "gateway.json"
-    first = Gateway(ScriptedBackend(), runtime_file=path)
-    second = Gateway(ScriptedBackend(), runtime_file=path)
-    first.start()
-    second.start()
-    first.stop()
-    assert json.loads(path.read_text())["auth_token"] == second.auth_token
-    second.stop()
+    backend = ScriptedBackend()
+    second = Gateway(backend, runtime_file=path)
+    with Gateway(ScriptedBackend(), runtime_file=path) as first:
+        with pytest.raises(GatewayError, match="--runtime-file") as caught:
+            second.start()
+        assert f"process {os.getpid()}, port {first.port}" in caught.value.message
+        assert json.loads(path.read_text())["auth_token"] == first.auth_token
+        assert backend.closes == backend.starts
     assert not path.exists()
+    with second:
+        assert json.loads(path.read_text())["auth_token"] == second.auth_token
+
+
+@pytest.mark.parametrize("process", ["gone", "there"])
+def test_runtime_file_of_a_killed_gateway_is_taken(tmp_path: Path, process: str) -> None:
+    path = tmp_path / "gateway.json"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # nobody listens there
+        pid = os.getpid()
+        if process == "gone":
+            child = subprocess.Popen([sys.executable, "-S", "-c", ""])
+            child.wait(PATIENCE)
+            pid = child.pid
+        write_runtime_file(path, port=free.getsockname()[1], auth_token="old", pid=pid)
+        with Gateway(ScriptedBackend(), runtime_file=path) as gateway:
+            assert json.loads(path.read_text())["auth_token"] == gateway.auth_token
+
+
+def test_runtime_file_that_became_anothers_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.json"
+    with Gateway(ScriptedBackend(), runtime_file=path):
+        write_runtime_file(path, port=4096, auth_token="another one's", pid=1)
+    assert json.loads(path.read_text())["auth_token"] == "another one's"
 
 
 def test_runtime_file_that_cannot_be_written_undoes_the_start(tmp_path: Path) -> None:
@@ -145,13 +174,13 @@ def test_backend_that_never_lets_go_is_left_behind_with_a_warning() -> None:
     logger.enable("opencode_sync")
     sink = logger.add(lines.append)
     try:
-        gateway.stop(0.1)
+        gateway.stop(1.0)
     finally:
         logger.remove(sink)
         logger.disable("opencode_sync")
+        held.released.set()
     assert "threads of the gateway are stuck" in "".join(lines)
-    assert peer.receive().error.message == "gateway is stopping"
-    held.released.set()
+    assert "it may have been done" in peer.receive().error.message
 
 
 def test_two_stops_at_once_wait_for_each_other() -> None:

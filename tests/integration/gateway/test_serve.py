@@ -42,8 +42,7 @@ class TestRun:
         assert not (tmp_path / "gateway.json").exists()
         assert signal.getsignal(number) is previous
         (line,) = lines
-        assert "a scripted backend" in line
-        assert gateway.endpoint in line
+        assert line.startswith(f"Serving a scripted backend; clients connect to {gateway.endpoint}")
         assert str(tmp_path / "gateway.json") in line
         assert gateway.auth_token not in line
 
@@ -219,6 +218,32 @@ class TestChoose:
             "no OpenCode server is running, and no opencode is on the PATH to start one"
         )
         assert opencode.made[0].closes == 1
+
+    @pytest.mark.parametrize("installed", [True, False])
+    def test_auto_tells_of_a_server_that_wants_a_password(
+        self,
+        opencode: type[FakeOpenCode],
+        monkeypatch: pytest.MonkeyPatch,
+        installed: bool,
+    ) -> None:
+        def locked() -> Any:
+            raise BackendError(ipc_pb2.IPC_ERROR_CODE_AUTH_ERROR, "it wants a password; set one")
+
+        opencode.finds = staticmethod(locked)
+        if installed:
+            monkeypatch.setattr(serve.shutil, "which", lambda name: f"/bin/{name}")
+        backend, (line,) = self.choose("auto")
+        assert isinstance(backend, opencode if installed else EmbeddedBackend)
+        assert "it wants a password; set one" in line
+
+    def test_auto_says_why_looking_failed(self, opencode: type[FakeOpenCode]) -> None:
+        def fail() -> Any:
+            raise BackendError(ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED, "it needs a package")
+
+        opencode.finds = staticmethod(fail)
+        backend, (line,) = self.choose("auto")
+        assert isinstance(backend, EmbeddedBackend)
+        assert line.endswith("it needs a package")
 
     def test_auto_says_why_a_spawn_failed(
         self, opencode: type[FakeOpenCode], monkeypatch: pytest.MonkeyPatch

@@ -236,6 +236,26 @@ class TestSlowAndSilent:
         assert sorted(answer.request_id for answer in answers) == list(range(2, 8))
         assert {len(answer.session_list.sessions[0].title) for answer in answers} == {8_000_000}
 
+    def test_nothing_is_begun_for_a_peer_that_leaves_much_unread(
+        self, start: Start, websocket_peer: Connect, backend: ScriptedBackend
+    ) -> None:
+        large = [session(1, "x" * 30_000_000)]
+        backend.script["list_sessions"] = lambda: large
+        gateway = start()
+        slow = websocket_peer(gateway)
+        slow.send(2, "list_sessions")
+        (served,) = gateway._peers._threads
+        deadline = time.monotonic() + PATIENCE
+        while served._link._output._size < 8 << 20:
+            assert time.monotonic() < deadline
+        for request_id in range(3, 12):
+            slow.send(request_id, "list_sessions")
+        while served._running < 10:
+            assert time.monotonic() < deadline
+        assert backend.calls.count(("list_sessions",)) == 1
+        answers = [slow.receive() for _ in range(10)]
+        assert sorted(answer.request_id for answer in answers) == list(range(2, 12))
+
     def test_stop_is_in_time_with_a_peer_that_does_not_read(
         self, start: Start, websocket_peer: Connect, backend: ScriptedBackend
     ) -> None:

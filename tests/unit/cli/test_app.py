@@ -172,6 +172,38 @@ def test_verbose_shows_the_librarys_log_while_the_command_runs(
     assert "the-token" not in result.stderr
 
 
+@pytest.mark.usefixtures("default_log")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sessions", "list", "--verbose"),
+        ("sessions", "-v", "list"),
+        ("-v", "sessions", "-v", "list", "-v"),
+        ("sessions", "create", "-v"),
+        ("sessions", "delete", "ses_1", "-v"),
+        ("health", "-v"),
+    ],
+)
+def test_verbose_may_stand_after_the_command_too(
+    run: Run, client: FakeClient, arguments: tuple[str, ...]
+) -> None:
+    def log(*call: Any) -> None:
+        library = logger.patch(lambda record: record.update(name="opencode_sync.connection"))
+        library.info("from the library")
+        raise RuntimeError("what?")
+
+    client._note = log  # type: ignore[method-assign]
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert result.stderr.count("from the library") == 1
+    assert result.stderr.count("Traceback") == 1
+
+
+@pytest.mark.parametrize("command", ["demo", "gateway"])
+def test_every_command_knows_verbose(run: Run, command: str) -> None:
+    assert "--verbose" in run(command, "--help").stdout
+
+
 def test_a_reader_who_went_away_is_no_error(run: Run, client: FakeClient) -> None:
     client.failure = BrokenPipeError(errno.EPIPE, "Broken pipe")
     result = run("sessions", "list")
@@ -221,6 +253,49 @@ class TestMain:
         assert root.run([]) == 0
         assert plain.getvalue() == "text"
 
+    @pytest.mark.parametrize("closed", [("stdout",), ("stderr",), ("stdout", "stderr")])
+    def test_streams_that_were_closed_before_the_start_are_no_error(
+        self, monkeypatch: pytest.MonkeyPatch, closed: tuple[str, ...]
+    ) -> None:
+        for name in closed:
+            monkeypatch.setattr(sys, name, None)
+        monkeypatch.setattr(root, "get_command", lambda app: _Printing("text", "more"))
+        assert root.run([]) == 0
+        assert [getattr(sys, name) for name in closed] == [None] * len(closed)
+
+    def test_a_closed_standard_error_keeps_the_exit_code(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "stderr", None)
+        assert main(["rubbish"]) == 2
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+    @pytest.mark.parametrize("option", ["--help", "--version"])
+    def test_a_text_that_cannot_be_written_is_one_line(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        option: str,
+    ) -> None:
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            monkeypatch.setattr(sys, "stdout", full)
+            assert main([option]) == 1
+            # What is left of the text goes nowhere, so that closing does not fail again.
+            assert os.fstat(full.fileno()).st_rdev == os.stat(os.devnull).st_rdev
+        said = capsys.readouterr().err
+        assert said.startswith("error: standard output cannot be written: No space left")
+        assert said.count("\n") == 1
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+    @pytest.mark.usefixtures("default_log")
+    def test_a_standard_error_that_takes_nothing_keeps_the_exit_code(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OPENCODE_IPC_PORT", "rubbish")
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            monkeypatch.setattr(sys, "stderr", full)
+            assert main(["-v", "health"]) == 3
+
     def test_the_end_by_a_signal_keeps_its_code(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(root, "get_command", lambda app: _Ending(143))
         assert root.run([]) == 143
@@ -254,11 +329,13 @@ class _Ending:
 
 
 class _Printing:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, errors: str = "") -> None:
         self.text = text
+        self.errors = errors
 
     def main(self, *arguments: Any, **options: Any) -> int:
         sys.stdout.write(self.text)
+        sys.stderr.write(self.errors)
         return 0
 
 

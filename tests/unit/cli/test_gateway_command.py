@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,8 @@ import pytest
 
 from opencode_sync import gateway as gateway_package
 from opencode_sync.cli import gateway as command
+from opencode_sync.cli import main
+from opencode_sync.cli.errors import CommandError, ExitCode
 from opencode_sync.errors import IpcConfigError
 from opencode_sync.gateway import BackendError, GatewayError, serve
 from opencode_sync.wire import ipc_pb2
@@ -35,6 +40,8 @@ class Served:
         self.backend = StandIn()
         self.code = 0
         self.failure: Exception | None = None
+        self.waits = False
+        self.reason = ""
 
     def choose_backend(self, kind: str, **options: Any) -> StandIn:
         self.chosen = {"kind": kind, **options}
@@ -46,8 +53,10 @@ class Served:
         self.gateway = {"backend": backend, **options}
         return "the gateway"
 
-    def run(self, gateway: str, *, announce: Callable[[str], None]) -> int:
+    def run(self, gateway: str, *, announce: Callable[[str], None], stop: serve.StopRequest) -> int:
         announce(f"{gateway} serves")
+        if self.waits:
+            self.reason = stop.wait()
         return self.code
 
 
@@ -180,16 +189,50 @@ def test_the_gateways_own_exit_code_is_the_commands(run: Run, served: Served) ->
     assert run("gateway").exit_code == 1
 
 
-def test_a_reader_who_went_away_does_not_end_the_gateway(
-    run: Run, served: Served, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "problem", [BrokenPipeError(), CommandError("the disk is full", ExitCode.FAILED)]
+)
+def test_a_line_that_cannot_be_written_does_not_end_the_gateway(
+    run: Run, served: Served, monkeypatch: pytest.MonkeyPatch, problem: Exception
 ) -> None:
     lines: list[str] = []
 
     def gone(text: str) -> None:
         lines.append(text)
-        raise BrokenPipeError
+        raise problem
 
     monkeypatch.setattr(command, "print_line", gone)
     served.code = 5
     assert run("gateway").exit_code == 5
     assert lines == ["the gateway serves"]
+
+
+def test_told_so_it_ends_with_standard_input(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"what is written there does not matter")
+    os.close(writer)
+    served.waits = True
+    with open(reader, encoding="utf-8") as ended:
+        monkeypatch.setattr(sys, "stdin", ended)
+        assert main(["gateway", "--until-stdin-ends"]) == 0
+        for thread in threading.enumerate():
+            if thread.name == "opencode-sync-stdin":
+                thread.join(10)
+    assert served.reason == "standard input ended"
+
+
+def test_that_option_is_for_programs_and_not_in_the_help(run: Run) -> None:
+    assert "stdin" not in run("gateway", "--help").stdout
+
+
+@pytest.mark.usefixtures("runtime_file")
+@pytest.mark.parametrize("url", ["foo", "http://u:the-secret@127.0.0.1:9999"])
+def test_a_url_that_cannot_be_one_is_wrong_use(run: Run, url: str) -> None:
+    result = run("gateway", "--opencode-url", url)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: the OpenCode URL ")
+    assert result.stderr.count("\n") == 1
+    assert "the-secret" not in result.stderr

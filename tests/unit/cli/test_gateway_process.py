@@ -23,8 +23,9 @@ print("ready", flush=True)
 signal.pause()
 """
 STUBBORN = READY.replace("lambda *_: sys.exit(0)", "signal.SIG_IGN")
+LISTENING = "import os, sys; sys.exit(7 if os.read(0, 1) == b'' else 1)"
 SILENT = "import signal; signal.pause()"
-DYING = "import sys; print('first'); sys.exit('no room \\x1b[31mleft')"
+DYING = "import sys; print('first', flush=True); sys.exit('no room \\x1b[31mleft')"
 SPEECHLESS = "import sys; sys.exit(3)"
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in gateways use POSIX signals")
@@ -89,6 +90,22 @@ def test_one_that_ignores_the_request_to_end_is_killed(runtime_file: Path) -> No
     assert process.killed
     assert is_gone(pid)
     assert readers() == []
+
+
+def test_its_standard_input_lasts_as_long_as_the_block(runtime_file: Path) -> None:
+    with standing_in(LISTENING, runtime_file) as process:
+        inside = process._process
+        assert inside is not None
+        with pytest.raises(subprocess.TimeoutExpired):
+            inside.wait(0.2)
+        assert inside.stdin is not None
+        inside.stdin.close()  # as the system does when this process is killed
+        assert inside.wait(20) == 7
+    with standing_in(READY, runtime_file) as process:
+        process.wait_until_ready(20)
+    assert process._process is not None
+    assert process._process.stdin is not None
+    assert process._process.stdin.closed
 
 
 def test_one_that_says_nothing_is_given_up_in_time(runtime_file: Path) -> None:
@@ -178,6 +195,7 @@ def test_the_command_keeps_everything_in_its_folder_and_shows_no_secret(tmp_path
     assert runtime_file.parent == tmp_path
     assert f"--runtime-file={runtime_file}" in command
     assert f"--database={tmp_path / 'sessions.db'}" in command
+    assert "--until-stdin-ends" in command
     assert not any("token" in word for word in command)
 
 

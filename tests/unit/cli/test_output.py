@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import time
@@ -11,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from opencode_sync.cli import output
+from opencode_sync.cli.errors import CommandError, ExitCode
 
 from .doubles import session
 
@@ -105,15 +107,28 @@ def test_the_table_shows_markup_and_control_characters_as_they_are(
     assert "\x1b" not in text
 
 
-def test_the_table_cuts_a_title_of_a_megabyte(capsys: pytest.CaptureFixture[str]) -> None:
-    output.print_table(output.sessions_table([session(1, "x" * 1_000_000)], now=NOW))
-    assert len(capsys.readouterr().out) < 2_000
+def test_one_endless_title_does_not_break_the_table_in_a_pipe(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = [session(1, "x" * 1_000_000), session(2, "short")]
+    output.print_table(output.sessions_table(shown, now=NOW))
+    lines = capsys.readouterr().out.splitlines()
+    assert "x" * 80 + "..." in lines[2]
+    assert "x" * 81 not in lines[2]
+    assert max(map(len, lines)) < 250
 
 
-def test_a_pipe_gets_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    title = "word " * 30
+def test_a_pipe_gets_whole_lines_with_usual_titles(capsys: pytest.CaptureFixture[str]) -> None:
+    title = "word " * 16
     output.print_table(output.sessions_table([session(1, title)], now=NOW))
     assert title.strip() in capsys.readouterr().out
+
+
+def test_a_long_id_is_not_cut_like_a_title(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = session(1)
+    shown.id = "ses_" + "x" * 150
+    output.print_table(output.sessions_table([shown], now=NOW))
+    assert shown.id in capsys.readouterr().out
 
 
 def test_a_narrow_terminal_gets_cut_titles_but_whole_ids(
@@ -145,6 +160,25 @@ def test_a_reader_who_went_away_is_told_as_a_broken_pipe(monkeypatch: pytest.Mon
     monkeypatch.setattr("sys.stdout", Gone())
     with pytest.raises(BrokenPipeError):
         output.print_table(output.sessions_table([session(1)], now=NOW))
+
+
+def test_a_disk_that_is_full_is_told_without_sending_anyone_to_repeat_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sys.stdout", Full())
+    for print_something in (
+        lambda: output.print_line("text"),
+        lambda: output.print_json({}),
+        lambda: output.print_table(output.sessions_table([session(1)], now=NOW)),
+    ):
+        with pytest.raises(CommandError, match="No space left") as failed:
+            print_something()
+        assert failed.value.exit_code is ExitCode.FAILED
+        assert "repeat" not in failed.value.message
 
 
 def test_lines_are_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:

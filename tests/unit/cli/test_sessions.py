@@ -126,3 +126,8 @@ def client_session(client: FakeClient, number: int) -> str:
     made = session(number)
     client.sessions[made.id] = made
     return str(made.id)
+
+
+def test_the_help_of_create_promises_what_it_prints(run: Run) -> None:
+    told = " ".join(run("sessions", "create", "--help").stdout.split())
+    assert "print a line with its id and title" in told

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +23,7 @@ from opencode_sync.errors import IpcConfigError
 from opencode_sync.providers import FileConfigProvider
 from opencode_sync.runtime_file import (
     default_runtime_file,
+    gateway_behind,
     read_small_file,
     remove_runtime_file,
     write_runtime_file,
@@ -201,6 +205,62 @@ class TestWriteRuntimeFile:
         write(path)
         assert os.listdir(path.parent) == ["gateway.json"]
         assert read_small_file(path, private=True) is not None
+
+
+class TestGatewayBehind:
+    def test_none_without_a_file(self, path: Path) -> None:
+        assert gateway_behind(path) is None
+
+    def test_names_process_and_port_of_one_that_answers(self, path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            write_runtime_file(path, port=port, auth_token=TOKEN)
+            found = gateway_behind(path)
+            assert found == f"process {os.getpid()}, port {port}"
+            assert TOKEN not in found
+
+    def test_a_file_need_not_name_the_process(self, path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            path.touch(0o600)
+            path.write_text(json.dumps({"port": port, "auth_token": TOKEN}))
+            assert gateway_behind(path) == f"port {port}"
+
+    @posix
+    def test_none_when_its_process_is_gone(self, path: Path) -> None:
+        child = subprocess.Popen([sys.executable, "-S", "-c", ""])
+        child.wait(20)
+        with socket.create_server(("127.0.0.1", 0)) as listener:  # somebody else's by now
+            write_runtime_file(
+                path, port=listener.getsockname()[1], auth_token=TOKEN, pid=child.pid
+            )
+            assert gateway_behind(path) is None
+
+    def test_none_when_nobody_answers(self, path: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            write_runtime_file(path, port=free.getsockname()[1], auth_token=TOKEN)
+            assert gateway_behind(path) is None
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "",
+            "{",
+            "[]",
+            "null",
+            "{}",
+            '{"port": "x"}',
+            '{"port": null}',
+            '{"port": 99999999}',
+            '{"port": -1}',
+            "\x00",
+        ],
+    )
+    def test_none_when_the_file_is_no_good(self, path: Path, content: str) -> None:
+        path.touch(0o600)
+        path.write_text(content)
+        assert gateway_behind(path) is None
 
 
 class TestRemoveRuntimeFile:

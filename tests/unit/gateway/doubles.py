@@ -40,6 +40,7 @@ class ScriptedBackend(Backend):
         self.calls: list[tuple[Any, ...]] = []
         self.starts = 0
         self.closes = 0
+        self.sessions_size = 0
         self.lock = threading.Lock()  # guards calls
 
     @property
@@ -73,6 +74,9 @@ class ScriptedBackend(Backend):
 
     def list_sessions(self, *, deadline: Deadline) -> list[oc_session_pb2.OcSessionInfo]:
         return self._do("list_sessions", lambda: [session(2), session(1)])
+
+    def list_size(self) -> int:
+        return self.sessions_size
 
     def create_session(
         self, title: str | None, *, deadline: Deadline

@@ -230,6 +230,29 @@ class TestDurability:
         assert store.list_sessions(deadline=soon()) == []
         assert store.create_session("later", deadline=soon()).title == "later"
 
+    @pytest.mark.parametrize("error", [MemoryError(), ValueError("a bug"), KeyboardInterrupt()])
+    def test_commit_that_fails_in_any_way_is_nobodys_success(
+        self, store: EmbeddedBackend, error: BaseException
+    ) -> None:
+        def fail(writer: sqlite3.Connection) -> int:
+            raise error
+
+        with ThreadPoolExecutor(2) as pool:
+            with store._file._writer_lock:
+                good = pool.submit(store.create_session, "good", deadline=soon())
+                while not store._file._queue:
+                    assert not good.done()
+                bad = pool.submit(store._file.change, fail, soon())
+                while len(store._file._queue) < 2:
+                    assert not bad.done()
+            errors = [future.exception(PATIENCE) for future in (good, bad)]
+        # Whoever committed gets an interrupt itself; nobody is told of a success.
+        kinds = {type(caught) for caught in errors}
+        assert kinds <= {BackendError, type(error)}
+        assert BackendError in kinds
+        assert store.list_sessions(deadline=soon()) == []
+        assert store.create_session("later", deadline=soon()).title == "later"
+
     def test_change_gives_up_when_the_store_is_too_busy(self, store: EmbeddedBackend) -> None:
         with store._file._writer_lock, pytest.raises(BackendError, match="too busy") as caught:
             store.create_session("late", deadline=Deadline.after(0.01))
@@ -394,7 +417,54 @@ class TestBadFiles:
             store.list_sessions(deadline=soon())
 
     def test_folder(self, tmp_path: Path) -> None:
-        self.refused(tmp_path, "cannot be opened for writing")
+        self.refused(tmp_path, "is not a regular file")
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+    def test_named_pipe(self, tmp_path: Path) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        self.refused(path, "is not a regular file")
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be removed")
+    @pytest.mark.parametrize("replaced", [False, True])
+    def test_removed_while_in_use(self, store: EmbeddedBackend, path: Path, replaced: bool) -> None:
+        store.create_session("x", deadline=soon())
+        store.list_sessions(deadline=soon())
+        for file in list(path.parent.iterdir()):
+            file.unlink()
+        if replaced:
+            path.write_bytes(b"")
+        for operation in (
+            lambda: store.create_session("lost", deadline=soon()),
+            lambda: store.list_sessions(deadline=soon()),
+            lambda: store.check_health(deadline=soon()),
+        ):
+            with pytest.raises(BackendError, match="was removed or replaced") as caught:
+                operation()
+            assert str(path) in caught.value.message
+            assert caught.value.code == ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR
+        assert path.exists() == replaced
+        assert store.list_size() == 0
+
+    def test_connections_never_make_the_file(self, tmp_path: Path) -> None:
+        with pytest.raises(sqlite3.OperationalError):
+            SessionFile(tmp_path / "absent.db")._connect()
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("name", ["a b%20?mode=ro#x.db", "ключ.db"])
+    def test_names_that_a_uri_would_misread(self, tmp_path: Path, name: str) -> None:
+        backend = EmbeddedBackend(tmp_path / name)
+        backend.start()
+        backend.create_session("x", deadline=soon())
+        backend.close()
+        assert [file.name for file in tmp_path.iterdir()] == [name]
+
+    def test_no_memory_at_the_start(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(self: SessionFile, writer: sqlite3.Connection) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(SessionFile, "_prepare", fail)
+        self.refused(path, "more memory")
 
     def test_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
@@ -439,8 +509,8 @@ class TestBadFiles:
     ) -> None:
         connect = sqlite3.connect
 
-        def in_memory(path: Path, **options: object) -> sqlite3.Connection:
-            return connect(":memory:", **options)
+        def in_memory(path: str, **options: object) -> sqlite3.Connection:
+            return connect(":memory:", **{**options, "uri": False})
 
         monkeypatch.setattr(session_file.sqlite3, "connect", in_memory)
         self.refused(tmp_path / "sessions.db", "without shared memory")

@@ -81,6 +81,8 @@ class BrokenLink(Link):
 
     def receive(self, deadline: Deadline) -> bytes | None: ...
 
+    def wait_for_room(self) -> None: ...
+
     def send(self, message: bytes) -> bool:
         return False
 
@@ -222,6 +224,51 @@ class TestPeers:
         stopping.join(PATIENCE)
         assert ("list_sessions",) not in backend.calls
 
+    def test_large_answers_for_one_peer_are_made_one_after_the_other(
+        self, workers: WorkerPool
+    ) -> None:
+        held = Held([])
+        backend = ScriptedBackend()
+        backend.script["list_sessions"] = held
+        backend.sessions_size = 9 << 20
+        peers = peers_with(workers, backend)
+        transport = self.memory(peers)
+        self.ask(transport, 1, "auth_handshake", token="token")
+        for request_id in (2, 3, 4):
+            transport.send([request(request_id, "list_sessions").SerializeToString()])
+        transport.flush(NOW)
+        held.wait_entered()
+        # The others wait, and hold up nothing small.
+        assert self.ask(transport, 5, "check_health").check_health_response.healthy
+        assert not held.entered.acquire(timeout=0.1)
+        # They were not begun, which is what they are told at a stop.
+        peers.stop(Deadline.after(1), grace=NOW)
+        errors = {}
+        for _ in range(3):
+            answer = ipc_pb2.IpcServerMessage.FromString(transport.receive(NOW))
+            errors[answer.request_id] = answer.error.message
+        begun = [number for number, text in errors.items() if "it may have been done" in text]
+        assert len(begun) == 1
+        assert sorted(errors) == [2, 3, 4]
+        held.released.set()
+        assert workers.close(Deadline.after(PATIENCE))
+        assert backend.calls.count(("list_sessions",)) == 1
+
+    def test_large_answers_that_wait_are_made_in_the_end(self, workers: WorkerPool) -> None:
+        backend = ScriptedBackend()
+        backend.script["list_sessions"] = list
+        backend.sessions_size = 9 << 20
+        peers = peers_with(workers, backend)
+        transport = self.memory(peers)
+        self.ask(transport, 1, "auth_handshake", token="token")
+        for request_id in range(2, 12):
+            transport.send([request(request_id, "list_sessions").SerializeToString()])
+        transport.flush(NOW)
+        answers = [transport.receive(Deadline.after(PATIENCE)) for _ in range(10)]
+        ids = sorted(ipc_pb2.IpcServerMessage.FromString(answer).request_id for answer in answers)
+        assert ids == list(range(2, 12))
+        assert peers.stop(Deadline.after(PATIENCE), grace=NOW)
+
 
 class TestMemoryLink:
     def test_it_has_nothing_to_do_for_signs_of_life(self) -> None:
@@ -233,6 +280,20 @@ class TestMemoryLink:
 
 
 class TestDispatcher:
+    def test_lists_are_expected_to_be_as_large_as_the_last_and_what_came_since(self) -> None:
+        backend = ScriptedBackend()
+        backend.sessions_size = 12345
+        dispatcher = Dispatcher(backend, request_timeout=1, max_message_size=1 << 20)
+        asked = request(2, "list_sessions")
+        create = request(3, "create_session", title="x" * 1000)
+        dispatcher.answer(create)
+        assert dispatcher.expected_size(asked) == 12345
+        size = len(dispatcher.answer(asked))
+        assert dispatcher.expected_size(asked) == size
+        grown = size + len(dispatcher.answer(create))
+        assert dispatcher.expected_size(asked) == grown
+        assert 1000 < dispatcher.expected_size(create) < 1100
+
     def test_answer_that_cannot_be_encoded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Huge:
             def SerializeToString(self) -> bytes:

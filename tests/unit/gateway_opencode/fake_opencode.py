@@ -8,6 +8,7 @@ Runs with the standard library alone. The variable FAKE_OPENCODE holds words, se
     sick        says that it is not healthy
     locked      refuses every password
     dies        ends as soon as it is asked for its health
+    post        ends in the middle of its first POST
     stubborn    ignores SIGTERM
     chatty      writes more than a pipe holds, to both outputs, before and after it listens
 """
@@ -54,6 +55,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/global/health":
             return self.send(200, {"healthy": "sick" not in faults, "version": "0"})
         if self.command == "POST":
+            if "post" in faults:
+                os._exit(7)
             session = {"id": f"ses_{len(sessions)}", "directory": os.getcwd(), **json.loads(body)}
             sessions.append(session)
             return self.send(200, session)

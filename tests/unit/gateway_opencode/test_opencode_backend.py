@@ -424,6 +424,15 @@ def test_a_server_of_ours_that_ended_is_missed_with_its_fate_and_can_be_replaced
     assert owner.check_health(deadline=soon())
 
 
+def test_a_server_of_ours_that_ends_during_a_request_may_have_acted(spawning):
+    owner = spawning("post")
+    pid = owner.spawn_server(None, deadline=soon()).pid
+    code, message = failure(owner.create_session, "x")
+    assert code == "SERVER_ERROR"  # NO_SERVER would have clients send it again
+    assert f"(process {pid}) has ended with exit code 7" in message
+    assert "whether it acted on the request before is unknown" in message
+
+
 def test_stopping_a_server_of_ours_that_ended_by_itself_succeeds(spawning):
     owner = spawning()
     psutil.Process(owner.spawn_server(None, deadline=soon()).pid).kill()

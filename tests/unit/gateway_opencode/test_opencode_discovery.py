@@ -110,10 +110,23 @@ def test_a_deadline_that_has_passed_finds_nothing(running):
     assert find(deadline=NOW) is None
 
 
-@pytest.mark.parametrize("given", [None, "wrong"])
-def test_a_server_with_another_password_is_passed_over(running, given):
+@pytest.mark.parametrize(
+    ("given", "wants"), [(None, "wants a password"), ("wrong", "wants another password")]
+)
+def test_the_only_server_wants_a_password_that_we_do_not_have(running, given, wants):
+    pid, url = running(password="right")
+    with pytest.raises(BackendError, match="OPENCODE_SERVER_PASSWORD") as caught:
+        find(given)
+    assert error_code_name(caught.value.code) == "AUTH_ERROR"
+    assert f"{url} (process {pid}) {wants}" in caught.value.message
+
+
+def test_a_server_with_another_password_is_passed_over_when_there_is_an_open_one(running):
+    pid, _ = running()
     running(password="right")
-    assert find(given) is None
+    found = find()
+    found.http.close()
+    assert found.pid == pid
 
 
 @pytest.mark.parametrize("theirs", ["right", ""], ids=["asks for it", "asks for none"])

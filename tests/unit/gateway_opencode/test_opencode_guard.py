@@ -125,6 +125,14 @@ def test_a_signal_to_the_guard_ends_the_server(guard, number):
     assert running.lines.readline() == "exit -15\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a process to its parent")
+def test_a_killed_guard_takes_the_server_with_it(guard):
+    running = guard(*SLEEP)
+    pid = running.pid()
+    running.process.kill()
+    assert gone(pid)
+
+
 def test_a_server_that_ignores_being_asked_is_forced(guard):
     running = guard(
         *python(
@@ -225,6 +233,7 @@ def test_a_group_with_nobody_left_is_done_with(monkeypatch, error):
 def test_other_systems_adopt_nothing(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     opencode_guard._adopt_orphans()
+    assert opencode_guard._ends_with_us() is None
     assert opencode_guard._children(apart_from=1) == []
 
 

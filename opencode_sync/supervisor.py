@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import threading
 import time
 from collections.abc import Callable
@@ -16,22 +15,20 @@ from opencode_sync.deadlines import DeadlineSweep
 from opencode_sync.errors import (
     IpcConnectionError,
     IpcError,
-    IpcTimeoutError,
     IpcUsageError,
 )
 from opencode_sync.keeper import Keeper, Timer
+from opencode_sync.loss import closed_in_order, fail_lost, own_instance, timeout_error
 from opencode_sync.pending import Call, WaitingCalls
 from opencode_sync.reconnect import ReconnectPolicy
 from opencode_sync.state import ConnectionState, StateMachine
-from opencode_sync.transport.base import TransportClosed
 from opencode_sync.uninterrupted import uninterrupted
 
 __all__ = ["Supervisor"]
 
 _SETTLED: Final = 5.0  # between deciding how an attempt ended and saying so lie a few instructions
 _JOINED: Final = 0.25
-_OWN_TIMEOUT_FIRST: Final = 0.25  # seconds; what ends by itself says better why
-_GOOD_ORDER: Final = (None, 1000, 1001)  # close codes of a backend that ends on purpose
+_OWN_TIMEOUT_FIRST: Final = 0.5  # seconds; what ends by itself says better why
 
 
 class Supervisor:
@@ -113,13 +110,13 @@ class Supervisor:
             connection.wait_ended(soon)
             if not self._wanted:
                 self._keeper.wait_ended(soon)
-            raise _own(error) from error.__cause__
+            raise own_instance(error) from error.__cause__
 
     def _join_attempt(self, timeout: float) -> tuple[Future[None], Connection] | None:
         """Return the attempt under way, begun if there was none; None when there is no need."""
         with self._changed:
             if not self._changed.wait_for(lambda: not self._closing, timeout):
-                raise _timeout_error(timeout, "another thread is still closing the client")
+                raise timeout_error(timeout, "another thread is still closing the client")
             if self._live is not None:
                 return None
             if not self._wanted:
@@ -173,7 +170,7 @@ class Supervisor:
             if connection is not None:
                 calls += connection.close(cause, deadline)
             for call in calls:
-                _fail_lost(call, cause, "the client was closed")
+                fail_lost(call, cause, "the client was closed")
             if connection is not None:
                 connection.join(deadline)
             elif previous is not None:
@@ -208,7 +205,11 @@ class Supervisor:
         with self._changed:
             if connection is self._connection:
                 self._machine.advance(ConnectionState.AUTHENTICATING, attempt=self._attempt)
-                self._have_patience(connection, self._authentication_timeout)
+                self._have_patience(
+                    connection,
+                    self._authentication_timeout,
+                    "the handshake did not end (option authentication_timeout)",
+                )
 
     def opened(self, connection: Connection) -> None:
         """See ``ConnectionEvents``."""
@@ -234,14 +235,14 @@ class Supervisor:
             opening, coming_back = self._note_end(connection, cause)
         for call in calls:
             if not (coming_back and self._may_repeat(call)):
-                _fail_lost(call, cause, f"the connection was lost: {cause}")
+                fail_lost(call, cause, f"the connection was lost: {cause}")
                 continue
             call.repeated = call.sent
             call.bindings = 0  # the next connection has to be bound anew
             with self._changed:
                 refusal = self._wait_or_refuse(call, repeat=call.sent)
             if refusal is not None:
-                _fail_lost(call, cause, f"the connection was lost: {cause}")
+                fail_lost(call, cause, f"the connection was lost: {cause}")
         if not coming_back:
             self._fail_waiting(cause)
         if opening is not None:
@@ -259,15 +260,20 @@ class Supervisor:
         opening: Future[None] = Future()
         connection = self._make_connection()
         self._opening, self._connection = opening, connection
-        self._have_patience(connection, self._connection_timeout)
+        self._have_patience(
+            connection,
+            self._connection_timeout,
+            "the attempt did not end (option connection_timeout); does the config provider hang?",
+        )
         connection.start()
         return opening, connection
 
-    def _have_patience(self, connection: Connection, timeout: float) -> None:
+    def _have_patience(self, connection: Connection, timeout: float, why: str) -> None:
         """Give the attempt's next step this long, and what the step's own time-out may be late."""
         self._stop_patience()
         self._patience = self._keeper.call_later(
-            timeout + _OWN_TIMEOUT_FIRST, lambda: self._give_up(connection, timeout)
+            timeout + _OWN_TIMEOUT_FIRST,
+            lambda: self._give_up(connection, timeout_error(timeout, why)),
         )
 
     def _note_end(
@@ -285,7 +291,7 @@ class Supervisor:
         self._stop_patience()
         self._last_cause = cause
         delay = self._plan_retry(was_live=was_live)
-        in_order = was_live and (self._closing or _closed_in_order(cause))
+        in_order = was_live and (self._closing or closed_in_order(cause))
         self._machine.advance(
             ConnectionState.DISCONNECTED if in_order else ConnectionState.FAILED,
             cause=None if self._closing and was_live else cause,
@@ -328,9 +334,8 @@ class Supervisor:
             self._patience.cancel()
             self._patience = None
 
-    def _give_up(self, connection: Connection, timeout: float) -> None:
+    def _give_up(self, connection: Connection, cause: IpcError) -> None:
         """Keeper thread: let go of an attempt that does not end."""
-        cause = _timeout_error(timeout, "the attempt did not end; does the config provider hang?")
         with self._changed:
             if self._connection is not connection or self._live is not None:
                 return  # it has ended, or succeeded, at the last moment
@@ -344,7 +349,7 @@ class Supervisor:
     def _fail_waiting(self, cause: Exception) -> None:
         """End who waits for a connection. The caller does not hold the lock."""
         for call in self._waiting.take_all():
-            _fail_lost(call, cause, f"there is no connection: {cause}")
+            fail_lost(call, cause, f"there is no connection: {cause}")
 
     def _may_repeat(self, call: Call[Any]) -> bool:
         if not call.sent:
@@ -390,36 +395,3 @@ class Supervisor:
         error = IpcConnectionError(text, request_sent=sent)
         error.__cause__ = cause
         return error
-
-
-def _timeout_error(timeout: float, why: str) -> IpcTimeoutError:
-    return IpcTimeoutError(
-        f"could not connect within {timeout:g} s: {why}", timeout=timeout, operation="connect"
-    )
-
-
-def _closed_in_order(cause: Exception) -> bool:
-    closed = cause.__cause__
-    return isinstance(closed, TransportClosed) and closed.clean and closed.code in _GOOD_ORDER
-
-
-def _fail_lost(call: Call[Any], cause: Exception, text: str) -> None:
-    """End a call whose connection is gone, with an exception of its own."""
-    if not call.claim():
-        return
-    acted = "; the backend may have acted on it" if call.sent else "; it was never sent"
-    connection = cause if isinstance(cause, IpcConnectionError) else IpcConnectionError("")
-    error = IpcConnectionError(
-        f"{call.operation} failed because {text}{acted}",
-        endpoint=connection.endpoint,
-        close_code=connection.close_code,
-        close_reason=connection.close_reason,
-        request_sent=call.sent,
-    )
-    error.__cause__ = cause
-    call.fail(error)
-
-
-def _own(error: BaseException) -> BaseException:
-    """Return an instance for one caller: one shared by many grows a traceback at every raise."""
-    return copy.copy(error)

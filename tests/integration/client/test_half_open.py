@@ -58,7 +58,7 @@ def test_a_frozen_backend_is_found_by_a_ping(serve: Serve, make_client: MakeClie
     assert isinstance(changes[-1].cause, IpcConnectionError)
     assert_no_token(error)
     client.close()
-    assert client_threads() == []  # BUG T3-11, seen under load only
+    assert client_threads() == []
 
 
 def test_an_idle_client_finds_it_too_and_comes_back(serve: Serve, make_client: MakeClient) -> None:

@@ -18,6 +18,7 @@ from opencode_sync import (
 from opencode_sync.deadline import Deadline
 from opencode_sync.deadlines import DeadlineSweep
 from opencode_sync.keeper import Keeper
+from opencode_sync.loss import timeout_error
 from opencode_sync.notifier import Notifier
 from opencode_sync.pending import Call
 from opencode_sync.state import StateMachine
@@ -247,7 +248,7 @@ def test_an_attempt_that_does_not_end_is_given_up_and_doomed() -> None:
 
 def test_giving_up_an_attempt_that_has_just_succeeded_changes_nothing(bench: Bench) -> None:
     bench.supervisor.open()
-    bench.supervisor._give_up(bench.connections[0], 1.0)  # type: ignore[arg-type]
+    bench.supervisor._give_up(bench.connections[0], timeout_error(1.0, "why"))  # type: ignore[arg-type]
     assert bench.connections[0].doomed is None
     assert bench.machine.state is S.CONNECTED
 

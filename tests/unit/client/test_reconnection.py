@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from opencode_sync import (
     IpcUsageError,
     ReconnectPolicy,
     StateChange,
+    supervisor,
 )
 from opencode_sync.transport.base import Transport
 from tests.support import backend as b
@@ -440,7 +443,13 @@ def test_a_lasting_connection_starts_the_pauses_small_again(backend: ScriptedBac
         assert attempts == [1, 1, 1, 1]
 
 
-def test_a_connection_that_never_lasts_makes_the_pauses_grow(backend: ScriptedBackend) -> None:
+@pytest.mark.parametrize(("lasted", "grown"), [(0.0, [0.001, 0.002, 0.004]), (1.0, [0.001] * 3)])
+def test_a_connection_that_does_not_outlast_the_pause_before_makes_the_pauses_grow(
+    backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch, lasted: float, grown: list[float]
+) -> None:
+    # The clock goes on by so much at each look, whatever the machine is doing.
+    clock = itertools.count(0.0, lasted)
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     policy = ReconnectPolicy(initial_delay=0.001, maximum_delay=60.0, jitter=0.0)
     with backend.client(reconnect=policy) as client:
         listener = Listener()
@@ -449,7 +458,7 @@ def test_a_connection_that_never_lasts_makes_the_pauses_grow(backend: ScriptedBa
             backend.link(index).peer.drop()
             listener.wait(4 * (index + 1))
         pauses = [change.retry_in for change in listener.changes if change.retry_in is not None]
-        assert pauses == pytest.approx([0.001, 0.002, 0.004])
+        assert pauses == pytest.approx(grown)
 
 
 def test_no_thread_for_the_last_attempt_ends_the_calls_that_waited(

@@ -94,7 +94,7 @@ class TestGet:
         ("content", "problem"),
         [
             (b"", "it is not JSON: Expecting value (line 1, column 1)"),
-            (b'{\n  "version": 1,\n}', "(line 3, column 1)"),
+            (b'{\n  "version" 1\n}', "(line 2, column 13)"),
             (b'{"version": 1', "(line 1, column 14)"),
             (b"[]", "it must be a JSON object, but is a list"),
             (b"null", "but is null"),

@@ -28,7 +28,7 @@ __all__ = ["Supervisor"]
 
 _SETTLED: Final = 5.0  # between deciding how an attempt ended and saying so lie a few instructions
 _JOINED: Final = 0.25
-_OWN_TIMEOUT_FIRST: Final = 0.5  # seconds; what ends by itself says better why
+_OWN_TIMEOUT_FIRST: Final = 1.0  # seconds; what ends by itself says better why
 
 
 class Supervisor:

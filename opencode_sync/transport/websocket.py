@@ -52,6 +52,9 @@ _SEND_FLAGS: Final[int] = (_DONTWAIT or 0) | getattr(socket, "MSG_NOSIGNAL", 0)
 
 _CONNECTING: Final = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 _UNSUPPORTED_DATA: Final = 1003
+
+_OVERDUE: Final = 100
+"""Pings and texts still dealt with after the deadline, to get at a message that came in time."""
 _LONGEST_WAIT: Final = 24 * 3600.0  # seconds; what the system can count in one call has an end
 
 
@@ -128,7 +131,7 @@ class WebSocketTransport(Transport):
     def receive(self, deadline: Deadline | None = None) -> bytes:
         if self._end is not None:
             raise self._end
-        late = False
+        late, overdue = False, 0
         try:
             while True:
                 event = self._frames.next_event()
@@ -146,12 +149,16 @@ class WebSocketTransport(Transport):
                 if opcode == BINARY:
                     self._heard_binary = True
                     return payload
+                if opcode == CLOSE:
+                    self._raise_close(payload)
+                if deadline is not None and deadline.passed():
+                    overdue += 1
+                    if overdue > _OVERDUE:
+                        raise TransportTimeout("no whole message came in time")
                 if opcode == PING:
                     self._pong.append(payload)
                 elif opcode == TEXT:
                     self._ignore_text()
-                elif opcode == CLOSE:
-                    self._raise_close(payload)
         except TransportTimeout:
             raise
         except TransportError as error:

@@ -506,7 +506,7 @@ def test_a_provider_that_hangs_while_coming_back_does_not_stop_coming_back(
         client.on_state_change(listener)
         backend.link().peer.drop()
         listener.wait(2)
-        assert client.wait_for_state(S.CONNECTED, 1.0)
+        assert client.wait_for_state(S.CONNECTED, WAIT)
         assert client.check_server_health() is True
     finally:
         release.set()

@@ -391,10 +391,10 @@ def test_at_the_deadline_the_run_is_aborted(backend, fake, server, abort, words)
     fake.routes["/session/ses_1/message"] = lambda request: (server.closing.wait(20), Answer(1))[1]
     fake.routes["/session/ses_1/abort"] = abort
     began = time.monotonic()
-    code, said = failure(send, backend, deadline=soon(1.5))
-    assert time.monotonic() - began < 10
+    code, said = failure(send, backend, deadline=soon(5))
+    assert time.monotonic() - began < 20
     assert code == "SERVER_ERROR"
-    assert said.startswith("the answer took longer than 1.5 s; " + words)
+    assert said.startswith("the answer took longer than 5 s; " + words)
     assert paths(server)[-1] == "/session/ses_1/abort"
 
 

@@ -6,6 +6,7 @@ import atexit
 import copy
 import importlib
 import os
+import threading
 import weakref
 from collections.abc import Callable
 from types import TracebackType
@@ -174,11 +175,12 @@ class IpcClient(BlockingOperations):
     def _load(self) -> None:
         """Import what connecting needs, here, where no lock is held.
 
-        A fork in the middle of an import leaves the child without that module.
+        A fork in the middle of an import leaves the child waiting for it for ever, so forks wait.
         """
-        if self._transport_factory is _websocket:
-            importlib.import_module("opencode_sync.transport.websocket")
-        importlib.import_module("tenacity")  # for ReconnectPolicy.delay
+        with _loading:
+            if self._transport_factory is _websocket:
+                importlib.import_module("opencode_sync.transport.websocket")
+            importlib.import_module("tenacity")  # for ReconnectPolicy.delay
 
     def __enter__(self) -> Self:
         self.connect()
@@ -350,6 +352,15 @@ class IpcClient(BlockingOperations):
 
 
 _LONGEST: Final = 30 * 24 * 3600.0
+
+# Held while connecting imports what it needs, and by whoever forks.
+_loading = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_loading.acquire,
+        after_in_parent=_loading.release,
+        after_in_child=_loading.release,
+    )
 
 _open_clients: weakref.WeakSet[IpcClient] = weakref.WeakSet()
 

@@ -22,87 +22,90 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from opencode_sync.wire import ext_event_pb2 as opencode__sync_dot_wire_dot_ext__event__pb2
+from opencode_sync.wire import ext_operations_pb2 as opencode__sync_dot_wire_dot_ext__operations__pb2
+from opencode_sync.wire import ext_prompt_pb2 as opencode__sync_dot_wire_dot_ext__prompt__pb2
 from opencode_sync.wire import oc_agent_pb2 as opencode__sync_dot_wire_dot_oc__agent__pb2
 from opencode_sync.wire import oc_auth_pb2 as opencode__sync_dot_wire_dot_oc__auth__pb2
 from opencode_sync.wire import oc_message_pb2 as opencode__sync_dot_wire_dot_oc__message__pb2
 from opencode_sync.wire import oc_session_pb2 as opencode__sync_dot_wire_dot_oc__session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1copencode_sync/wire/ipc.proto\x12\x08opencode\x1a!opencode_sync/wire/oc_agent.proto\x1a opencode_sync/wire/oc_auth.proto\x1a#opencode_sync/wire/oc_message.proto\x1a#opencode_sync/wire/oc_session.proto\"\x88\x08\n\x10IpcClientMessage\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12\x34\n\x0e\x61uth_handshake\x18\n \x01(\x0b\x32\x1a.opencode.IpcAuthHandshakeH\x00\x12=\n\x0f\x64iscover_server\x18\x0f \x01(\x0b\x32\".opencode.IpcDiscoverServerRequestH\x00\x12\x37\n\x0cspawn_server\x18\x10 \x01(\x0b\x32\x1f.opencode.IpcSpawnServerRequestH\x00\x12\x37\n\x0c\x63heck_health\x18\x11 \x01(\x0b\x32\x1f.opencode.IpcCheckHealthRequestH\x00\x12\x35\n\x0bstop_server\x18\x12 \x01(\x0b\x32\x1e.opencode.IpcStopServerRequestH\x00\x12\x39\n\rlist_sessions\x18\x14 \x01(\x0b\x32 .opencode.IpcListSessionsRequestH\x00\x12;\n\x0e\x63reate_session\x18\x15 \x01(\x0b\x32!.opencode.IpcCreateSessionRequestH\x00\x12;\n\x0e\x64\x65lete_session\x18\x16 \x01(\x0b\x32!.opencode.IpcDeleteSessionRequestH\x00\x12\x35\n\x0blist_agents\x18\x1e \x01(\x0b\x32\x1e.opencode.IpcListAgentsRequestH\x00\x12\x44\n\x13get_provider_status\x18( \x01(\x0b\x32%.opencode.IpcGetProviderStatusRequestH\x00\x12/\n\x08set_auth\x18\x32 \x01(\x0b\x32\x1b.opencode.IpcSetAuthRequestH\x00\x12/\n\x08get_auth\x18\x33 \x01(\x0b\x32\x1b.opencode.IpcGetAuthRequestH\x00\x12\x33\n\nget_config\x18< \x01(\x0b\x32\x1d.opencode.IpcGetConfigRequestH\x00\x12\x39\n\rupdate_config\x18= \x01(\x0b\x32 .opencode.IpcUpdateConfigRequestH\x00\x12:\n\x0esync_auth_keys\x18> \x01(\x0b\x32 .opencode.IpcSyncAuthKeysRequestH\x00\x12>\n\x10get_oauth_status\x18? \x01(\x0b\x32\".opencode.IpcGetOAuthStatusRequestH\x00\x12\x37\n\x0csend_message\x18\x46 \x01(\x0b\x32\x1f.opencode.IpcSendMessageRequestH\x00\x42\t\n\x07payload\"\xc7\x08\n\x10IpcServerMessage\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12\x45\n\x17\x61uth_handshake_response\x18\n \x01(\x0b\x32\".opencode.IpcAuthHandshakeResponseH\x00\x12G\n\x18\x64iscover_server_response\x18\x0f \x01(\x0b\x32#.opencode.IpcDiscoverServerResponseH\x00\x12\x41\n\x15spawn_server_response\x18\x10 \x01(\x0b\x32 .opencode.IpcSpawnServerResponseH\x00\x12\x41\n\x15\x63heck_health_response\x18\x11 \x01(\x0b\x32 .opencode.IpcCheckHealthResponseH\x00\x12?\n\x14stop_server_response\x18\x12 \x01(\x0b\x32\x1f.opencode.IpcStopServerResponseH\x00\x12\x37\n\x0csession_list\x18\x14 \x01(\x0b\x32\x1f.opencode.session.OcSessionListH\x00\x12\x37\n\x0csession_info\x18\x15 \x01(\x0b\x32\x1f.opencode.session.OcSessionInfoH\x00\x12\x45\n\x17\x64\x65lete_session_response\x18\x16 \x01(\x0b\x32\".opencode.IpcDeleteSessionResponseH\x00\x12\x31\n\nagent_list\x18\x1e \x01(\x0b\x32\x1b.opencode.agent.OcAgentListH\x00\x12\x36\n\x0fprovider_status\x18( \x01(\x0b\x32\x1b.opencode.IpcProviderStatusH\x00\x12*\n\tauth_info\x18\x32 \x01(\x0b\x32\x15.opencode.auth.OcAuthH\x00\x12=\n\x13get_config_response\x18< \x01(\x0b\x32\x1e.opencode.IpcGetConfigResponseH\x00\x12\x43\n\x16update_config_response\x18= \x01(\x0b\x32!.opencode.IpcUpdateConfigResponseH\x00\x12;\n\x12\x61uth_sync_response\x18> \x01(\x0b\x32\x1d.opencode.IpcAuthSyncResponseH\x00\x12\x41\n\x15oauth_status_response\x18? \x01(\x0b\x32 .opencode.IpcOAuthStatusResponseH\x00\x12<\n\x15send_message_response\x18\x46 \x01(\x0b\x32\x1b.opencode.message.OcMessageH\x00\x12+\n\x05\x65rror\x18\x64 \x01(\x0b\x32\x1a.opencode.IpcErrorResponseH\x00\x42\t\n\x07payload\"!\n\x10IpcAuthHandshake\x12\r\n\x05token\x18\x01 \x01(\t\"I\n\x18IpcAuthHandshakeResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x12\n\x05\x65rror\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_error\"j\n\rIpcServerInfo\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x0c\n\x04port\x18\x02 \x01(\r\x12\x10\n\x08\x62\x61se_url\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x05 \x01(\t\x12\r\n\x05owned\x18\x06 \x01(\x08\"\x1a\n\x18IpcDiscoverServerRequest\"T\n\x19IpcDiscoverServerResponse\x12,\n\x06server\x18\x01 \x01(\x0b\x32\x17.opencode.IpcServerInfoH\x00\x88\x01\x01\x42\t\n\x07_server\"3\n\x15IpcSpawnServerRequest\x12\x11\n\x04port\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x07\n\x05_port\"A\n\x16IpcSpawnServerResponse\x12\'\n\x06server\x18\x01 \x01(\x0b\x32\x17.opencode.IpcServerInfo\"\x17\n\x15IpcCheckHealthRequest\")\n\x16IpcCheckHealthResponse\x12\x0f\n\x07healthy\x18\x01 \x01(\x08\"\x16\n\x14IpcStopServerRequest\"(\n\x15IpcStopServerResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\"\x18\n\x16IpcListSessionsRequest\"7\n\x17IpcCreateSessionRequest\x12\x12\n\x05title\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_title\"-\n\x17IpcDeleteSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"+\n\x18IpcDeleteSessionResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\"\x16\n\x14IpcListAgentsRequest\"\x1d\n\x1bIpcGetProviderStatusRequest\"&\n\x11IpcProviderStatus\x12\x11\n\tconnected\x18\x01 \x03(\t\"M\n\x11IpcSetAuthRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12#\n\x04\x61uth\x18\x02 \x01(\x0b\x32\x15.opencode.auth.OcAuth\"(\n\x11IpcGetAuthRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\"I\n\x10IpcErrorResponse\x12$\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x16.opencode.IpcErrorCode\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x15\n\x13IpcGetConfigRequest\"K\n\x14IpcGetConfigResponse\x12\x17\n\x0f\x61pp_config_json\x18\x01 \x01(\t\x12\x1a\n\x12models_config_json\x18\x02 \x01(\t\"-\n\x16IpcUpdateConfigRequest\x12\x13\n\x0b\x63onfig_json\x18\x01 \x01(\t\"H\n\x17IpcUpdateConfigResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x12\n\x05\x65rror\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_error\"L\n\x16IpcSyncAuthKeysRequest\x12\x1c\n\x14skip_oauth_providers\x18\x01 \x01(\x08\x12\x14\n\x0ctimeout_secs\x18\x02 \x01(\r\"\xfa\x01\n\x13IpcAuthSyncResponse\x12/\n\x06synced\x18\x01 \x03(\x0b\x32\x1f.opencode.IpcProviderSyncResult\x12/\n\x06\x66\x61iled\x18\x02 \x03(\x0b\x32\x1f.opencode.IpcProviderSyncResult\x12\x30\n\x07skipped\x18\x03 \x03(\x0b\x32\x1f.opencode.IpcProviderSyncResult\x12:\n\x11validation_failed\x18\x04 \x03(\x0b\x32\x1f.opencode.IpcProviderSyncResult\x12\x13\n\x0b\x64uration_ms\x18\x05 \x01(\x04\"\x8d\x01\n\x15IpcProviderSyncResult\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\x12\x16\n\x0e\x65rror_category\x18\x04 \x01(\t\x12\x18\n\x0bstatus_code\x18\x05 \x01(\rH\x00\x88\x01\x01\x42\x0e\n\x0c_status_code\"/\n\x18IpcGetOAuthStatusRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\"c\n\x16IpcOAuthStatusResponse\x12)\n\x06status\x18\x01 \x01(\x0e\x32\x19.opencode.OAuthStatusType\x12\x13\n\x06reason\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_reason\"~\n\x15IpcSendMessageRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\x12\x13\n\x0bprovider_id\x18\x04 \x01(\t\x12\x12\n\x05\x61gent\x18\x05 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_agent*\xc2\x02\n\x0cIpcErrorCode\x12\x1a\n\x16IPC_ERROR_CODE_UNKNOWN\x10\x00\x12\"\n\x1eIPC_ERROR_CODE_INVALID_MESSAGE\x10\x01\x12\"\n\x1eIPC_ERROR_CODE_NOT_IMPLEMENTED\x10\x02\x12\x1d\n\x19IPC_ERROR_CODE_AUTH_ERROR\x10\x03\x12!\n\x1dIPC_ERROR_CODE_INTERNAL_ERROR\x10\x04\x12\x1c\n\x18IPC_ERROR_CODE_NO_SERVER\x10\x05\x12\x1f\n\x1bIPC_ERROR_CODE_SERVER_ERROR\x10\x06\x12#\n\x1fIPC_ERROR_CODE_AUTH_SYNC_FAILED\x10\x07\x12(\n$IPC_ERROR_CODE_KEY_VALIDATION_FAILED\x10\x08*\xb9\x01\n\x0fOAuthStatusType\x12\x1d\n\x19OAUTH_STATUS_TYPE_UNKNOWN\x10\x00\x12 \n\x1cOAUTH_STATUS_TYPE_CONFIGURED\x10\x01\x12\x1d\n\x19OAUTH_STATUS_TYPE_API_KEY\x10\x02\x12 \n\x1cOAUTH_STATUS_TYPE_WELL_KNOWN\x10\x03\x12$\n OAUTH_STATUS_TYPE_NOT_CONFIGURED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1copencode_sync/wire/ipc.proto\x12\x08opencode\x1a\"opencode_sync/wire/ext_event.proto\x1a\'opencode_sync/wire/ext_operations.proto\x1a#opencode_sync/wire/ext_prompt.proto\x1a!opencode_sync/wire/oc_agent.proto\x1a opencode_sync/wire/oc_auth.proto\x1a#opencode_sync/wire/oc_message.proto\x1a#opencode_sync/wire/oc_session.proto\"\x9e\x0e\n\x10IpcClientMessage\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12\x34\n\x0e\x61uth_handshake\x18\n \x01(\x0b\x32\x1a.opencode.IpcAuthHandshakeH\x00\x12=\n\x0f\x64iscover_server\x18\x0f \x01(\x0b\x32\".opencode.IpcDiscoverServerRequestH\x00\x12\x37\n\x0cspawn_server\x18\x10 \x01(\x0b\x32\x1f.opencode.IpcSpawnServerRequestH\x00\x12\x37\n\x0c\x63heck_health\x18\x11 \x01(\x0b\x32\x1f.opencode.IpcCheckHealthRequestH\x00\x12\x35\n\x0bstop_server\x18\x12 \x01(\x0b\x32\x1e.opencode.IpcStopServerRequestH\x00\x12\x39\n\rlist_sessions\x18\x14 \x01(\x0b\x32 .opencode.IpcListSessionsRequestH\x00\x12;\n\x0e\x63reate_session\x18\x15 \x01(\x0b\x32!.opencode.IpcCreateSessionRequestH\x00\x12;\n\x0e\x64\x65lete_session\x18\x16 \x01(\x0b\x32!.opencode.IpcDeleteSessionRequestH\x00\x12\x35\n\x0blist_agents\x18\x1e \x01(\x0b\x32\x1e.opencode.IpcListAgentsRequestH\x00\x12\x44\n\x13get_provider_status\x18( \x01(\x0b\x32%.opencode.IpcGetProviderStatusRequestH\x00\x12/\n\x08set_auth\x18\x32 \x01(\x0b\x32\x1b.opencode.IpcSetAuthRequestH\x00\x12/\n\x08get_auth\x18\x33 \x01(\x0b\x32\x1b.opencode.IpcGetAuthRequestH\x00\x12\x33\n\nget_config\x18< \x01(\x0b\x32\x1d.opencode.IpcGetConfigRequestH\x00\x12\x39\n\rupdate_config\x18= \x01(\x0b\x32 .opencode.IpcUpdateConfigRequestH\x00\x12:\n\x0esync_auth_keys\x18> \x01(\x0b\x32 .opencode.IpcSyncAuthKeysRequestH\x00\x12>\n\x10get_oauth_status\x18? \x01(\x0b\x32\".opencode.IpcGetOAuthStatusRequestH\x00\x12\x37\n\x0csend_message\x18\x46 \x01(\x0b\x32\x1f.opencode.IpcSendMessageRequestH\x00\x12\x31\n\x06scoped\x18\xc8\x01 \x01(\x0b\x32\x1e.opencode.ext.IpcScopedRequestH\x00\x12\x31\n\x06\x63\x61ncel\x18\xc9\x01 \x01(\x0b\x32\x1e.opencode.ext.IpcCancelRequestH\x00\x12\x43\n\x10get_backend_info\x18\xca\x01 \x01(\x0b\x32&.opencode.ext.IpcGetBackendInfoRequestH\x00\x12:\n\x0bget_session\x18\xd2\x01 \x01(\x0b\x32\".opencode.ext.IpcGetSessionRequestH\x00\x12@\n\x0eupdate_session\x18\xd3\x01 \x01(\x0b\x32%.opencode.ext.IpcUpdateSessionRequestH\x00\x12>\n\rlist_messages\x18\xd4\x01 \x01(\x0b\x32$.opencode.ext.IpcListMessagesRequestH\x00\x12>\n\rabort_session\x18\xd5\x01 \x01(\x0b\x32$.opencode.ext.IpcAbortSessionRequestH\x00\x12:\n\x0blist_models\x18\xd6\x01 \x01(\x0b\x32\".opencode.ext.IpcListModelsRequestH\x00\x12\x44\n\x10reply_permission\x18\xd7\x01 \x01(\x0b\x32\'.opencode.ext.IpcReplyPermissionRequestH\x00\x12@\n\x0ereply_question\x18\xd8\x01 \x01(\x0b\x32%.opencode.ext.IpcReplyQuestionRequestH\x00\x12\x37\n\tsubscribe\x18\xdc\x01 \x01(\x0b\x32!.opencode.ext.IpcSubscribeRequestH\x00\x12;\n\x0bunsubscribe\x18\xdd\x01 \x01(\x0b\x32#.opencode.ext.IpcUnsubscribeRequestH\x00\x12\x31\n\x06prompt\x18\xe6\x01 \x01(\x0b\x32\x1e.opencode.ext.IpcPromptRequestH\x00\x42\t\n\x07payload\"\xa6\x0e\n\x10IpcServerMessage\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12\x45\n\x17\x61uth_handshake_response\x18\n \x01(\x0b\x32\".opencode.IpcAuthHandshakeResponseH\x00\x12G\n\x18\x64iscover_server_response\x18\x0f \x01(\x0b\x32#.opencode.IpcDiscoverServerResponseH\x00\x12\x41\n\x15spawn_server_response\x18\x10 \x01(\x0b\x32 .opencode.IpcSpawnServerResponseH\x00\x12\x41\n\x15\x63heck_health_response\x18\x11 \x01(\x0b\x32 .opencode.IpcCheckHealthResponseH\x00\x12?\n\x14stop_server_response\x18\x12 \x01(\x0b\x32\x1f.opencode.IpcStopServerResponseH\x00\x12\x37\n\x0csession_list\x18\x14 \x01(\x0b\x32\x1f.opencode.session.OcSessionListH\x00\x12\x37\n\x0csession_info\x18\x15 \x01(\x0b\x32\x1f.opencode.session.OcSessionInfoH\x00\x12\x45\n\x17\x64\x65lete_session_response\x18\x16 \x01(\x0b\x32\".opencode.IpcDeleteSessionResponseH\x00\x12\x31\n\nagent_list\x18\x1e \x01(\x0b\x32\x1b.opencode.agent.OcAgentListH\x00\x12\x36\n\x0fprovider_status\x18( \x01(\x0b\x32\x1b.opencode.IpcProviderStatusH\x00\x12*\n\tauth_info\x18\x32 \x01(\x0b\x32\x15.opencode.auth.OcAuthH\x00\x12=\n\x13get_config_response\x18< \x01(\x0b\x32\x1e.opencode.IpcGetConfigResponseH\x00\x12\x43\n\x16update_config_response\x18= \x01(\x0b\x32!.opencode.IpcUpdateConfigResponseH\x00\x12;\n\x12\x61uth_sync_response\x18> \x01(\x0b\x32\x1d.opencode.IpcAuthSyncResponseH\x00\x12\x41\n\x15oauth_status_response\x18? \x01(\x0b\x32 .opencode.IpcOAuthStatusResponseH\x00\x12<\n\x15send_message_response\x18\x46 \x01(\x0b\x32\x1b.opencode.message.OcMessageH\x00\x12+\n\x05\x65rror\x18\x64 \x01(\x0b\x32\x1a.opencode.IpcErrorResponseH\x00\x12;\n\x0f\x63\x61ncel_response\x18\xc9\x01 \x01(\x0b\x32\x1f.opencode.ext.IpcCancelResponseH\x00\x12\x35\n\x0c\x62\x61\x63kend_info\x18\xca\x01 \x01(\x0b\x32\x1c.opencode.ext.IpcBackendInfoH\x00\x12\x35\n\x0cmessage_list\x18\xd4\x01 \x01(\x0b\x32\x1c.opencode.ext.IpcMessageListH\x00\x12H\n\x16\x61\x62ort_session_response\x18\xd5\x01 \x01(\x0b\x32%.opencode.ext.IpcAbortSessionResponseH\x00\x12\x31\n\nmodel_list\x18\xd6\x01 \x01(\x0b\x32\x1a.opencode.ext.IpcModelListH\x00\x12N\n\x19reply_permission_response\x18\xd7\x01 \x01(\x0b\x32(.opencode.ext.IpcReplyPermissionResponseH\x00\x12J\n\x17reply_question_response\x18\xd8\x01 \x01(\x0b\x32&.opencode.ext.IpcReplyQuestionResponseH\x00\x12\x32\n\nsubscribed\x18\xdc\x01 \x01(\x0b\x32\x1b.opencode.ext.IpcSubscribedH\x00\x12\x45\n\x14unsubscribe_response\x18\xdd\x01 \x01(\x0b\x32$.opencode.ext.IpcUnsubscribeResponseH\x00\x12,\n\x05\x65vent\x18\xde\x01 \x01(\x0b\x32\x1a.opencode.ext.IpcEventPushH\x00\x12=\n\x10subscription_end\x18\xdf\x01 \x01(\x0b\x32 .opencode.ext.IpcSubscriptionEndH\x00\x12\x31\n\nrun_result\x18\xe6\x01 \x01(\x0b\x32\x1a.opencode.ext.IpcRunResultH\x00\x42\t\n\x07payload\"!\n\x10IpcAuthHandshake\x12\r\n\x05token\x18\x01 \x01(\t\"I\n\x18IpcAuthHandshakeResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x12\n\x05\x65rror\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_error\"j\n\rIpcServerInfo\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x0c\n\x04port\x18\x02 \x01(\r\x12\x10\n\x08\x62\x61se_url\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x05 \x01(\t\x12\r\n\x05owned\x18\x06 \x01(\x08\"\x1a\n\x18IpcDiscoverServerRequest\"T\n\x19IpcDiscoverServerResponse\x12,\n\x06server\x18\x01 \x01(\x0b\x32\x17.opencode.IpcServerInfoH\x00\x88\x01\x01\x42\t\n\x07_server\"3\n\x15IpcSpawnServerRequest\x12\x11\n\x04port\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x07\n\x05_port\"A\n\x16IpcSpawnServerResponse\x12\'\n\x06server\x18\x01 \x01(\x0b\x32\x17.opencode.IpcServerInfo\"\x17\n\x15IpcCheckHealthRequest\")\n\x16IpcCheckHealthResponse\x12\x0f\n\x07healthy\x18\x01 \x01(\x08\"\x16\n\x14IpcStopServerRequest\"(\n\x15IpcStopServerResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\"\x18\n\x16IpcListSessionsRequest\"7\n\x17IpcCreateSessionRequest\x12\x12\n\x05title\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_title\"-\n\x17IpcDeleteSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"+\n\x18IpcDeleteSessionResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\"\x16\n\x14IpcListAgentsRequest\"\x1d\n\x1bIpcGetProviderStatusRequest\"&\n\x11IpcProviderStatus\x12\x11\n\tconnected\x18\x01 \x03(\t\"M\n\x11IpcSetAuthRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12#\n\x04\x61uth\x18\x02 \x01(\x0b\x32\x15.opencode.auth.OcAuth\"(\n\x11IpcGetAuthRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\"I\n\x10IpcErrorResponse\x12$\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x16.opencode.IpcErrorCode\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x15\n\x13IpcGetConfigRequest\"K\n\x14IpcGetConfigResponse\x12\x17\n\x0f\x61pp_config_json\x18\x01 \x01(\t\x12\x1a\n\x12models_config_json\x18\x02 \x01(\t\"-\n\x16IpcUpdateConfigRequest\x12\x13\n\x0b\x63onfig_json\x18\x01 \x01(\t\"H\n\x17IpcUpdateConfigResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x12\n\x05\x65rror\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_error\"L\n\x16IpcSyncAuthKeysRequest\x12\x1c\n\x14skip_oauth_providers\x18\x01 \x01(\x08\x12\x14\n\x0ctimeout_secs\x18\x02 \x01(\r\"\xfa\x01\n\x13IpcAuthSyncResponse\x12/\n\x06synced\x18\x01 \x03(\x0b\x32\x1f.opencode.IpcProviderSyncResult\x12/\n\x06\x66\x61iled\x18\x02 \x03(\x0b\x32\x1f.opencode.IpcProviderSyncResult\x12\x30\n\x07skipped\x18\x03 \x03(\x0b\x32\x1f.opencode.IpcProviderSyncResult\x12:\n\x11validation_failed\x18\x04 \x03(\x0b\x32\x1f.opencode.IpcProviderSyncResult\x12\x13\n\x0b\x64uration_ms\x18\x05 \x01(\x04\"\x8d\x01\n\x15IpcProviderSyncResult\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\x12\x16\n\x0e\x65rror_category\x18\x04 \x01(\t\x12\x18\n\x0bstatus_code\x18\x05 \x01(\rH\x00\x88\x01\x01\x42\x0e\n\x0c_status_code\"/\n\x18IpcGetOAuthStatusRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\"c\n\x16IpcOAuthStatusResponse\x12)\n\x06status\x18\x01 \x01(\x0e\x32\x19.opencode.OAuthStatusType\x12\x13\n\x06reason\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_reason\"~\n\x15IpcSendMessageRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\x12\x13\n\x0bprovider_id\x18\x04 \x01(\t\x12\x12\n\x05\x61gent\x18\x05 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_agent*\xc2\x02\n\x0cIpcErrorCode\x12\x1a\n\x16IPC_ERROR_CODE_UNKNOWN\x10\x00\x12\"\n\x1eIPC_ERROR_CODE_INVALID_MESSAGE\x10\x01\x12\"\n\x1eIPC_ERROR_CODE_NOT_IMPLEMENTED\x10\x02\x12\x1d\n\x19IPC_ERROR_CODE_AUTH_ERROR\x10\x03\x12!\n\x1dIPC_ERROR_CODE_INTERNAL_ERROR\x10\x04\x12\x1c\n\x18IPC_ERROR_CODE_NO_SERVER\x10\x05\x12\x1f\n\x1bIPC_ERROR_CODE_SERVER_ERROR\x10\x06\x12#\n\x1fIPC_ERROR_CODE_AUTH_SYNC_FAILED\x10\x07\x12(\n$IPC_ERROR_CODE_KEY_VALIDATION_FAILED\x10\x08*\xb9\x01\n\x0fOAuthStatusType\x12\x1d\n\x19OAUTH_STATUS_TYPE_UNKNOWN\x10\x00\x12 \n\x1cOAUTH_STATUS_TYPE_CONFIGURED\x10\x01\x12\x1d\n\x19OAUTH_STATUS_TYPE_API_KEY\x10\x02\x12 \n\x1cOAUTH_STATUS_TYPE_WELL_KNOWN\x10\x03\x12$\n OAUTH_STATUS_TYPE_NOT_CONFIGURED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'opencode_sync.wire.ipc_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IPCERRORCODE']._serialized_start=4345
-  _globals['_IPCERRORCODE']._serialized_end=4667
-  _globals['_OAUTHSTATUSTYPE']._serialized_start=4670
-  _globals['_OAUTHSTATUSTYPE']._serialized_end=4855
-  _globals['_IPCCLIENTMESSAGE']._serialized_start=186
-  _globals['_IPCCLIENTMESSAGE']._serialized_end=1218
-  _globals['_IPCSERVERMESSAGE']._serialized_start=1221
-  _globals['_IPCSERVERMESSAGE']._serialized_end=2316
-  _globals['_IPCAUTHHANDSHAKE']._serialized_start=2318
-  _globals['_IPCAUTHHANDSHAKE']._serialized_end=2351
-  _globals['_IPCAUTHHANDSHAKERESPONSE']._serialized_start=2353
-  _globals['_IPCAUTHHANDSHAKERESPONSE']._serialized_end=2426
-  _globals['_IPCSERVERINFO']._serialized_start=2428
-  _globals['_IPCSERVERINFO']._serialized_end=2534
-  _globals['_IPCDISCOVERSERVERREQUEST']._serialized_start=2536
-  _globals['_IPCDISCOVERSERVERREQUEST']._serialized_end=2562
-  _globals['_IPCDISCOVERSERVERRESPONSE']._serialized_start=2564
-  _globals['_IPCDISCOVERSERVERRESPONSE']._serialized_end=2648
-  _globals['_IPCSPAWNSERVERREQUEST']._serialized_start=2650
-  _globals['_IPCSPAWNSERVERREQUEST']._serialized_end=2701
-  _globals['_IPCSPAWNSERVERRESPONSE']._serialized_start=2703
-  _globals['_IPCSPAWNSERVERRESPONSE']._serialized_end=2768
-  _globals['_IPCCHECKHEALTHREQUEST']._serialized_start=2770
-  _globals['_IPCCHECKHEALTHREQUEST']._serialized_end=2793
-  _globals['_IPCCHECKHEALTHRESPONSE']._serialized_start=2795
-  _globals['_IPCCHECKHEALTHRESPONSE']._serialized_end=2836
-  _globals['_IPCSTOPSERVERREQUEST']._serialized_start=2838
-  _globals['_IPCSTOPSERVERREQUEST']._serialized_end=2860
-  _globals['_IPCSTOPSERVERRESPONSE']._serialized_start=2862
-  _globals['_IPCSTOPSERVERRESPONSE']._serialized_end=2902
-  _globals['_IPCLISTSESSIONSREQUEST']._serialized_start=2904
-  _globals['_IPCLISTSESSIONSREQUEST']._serialized_end=2928
-  _globals['_IPCCREATESESSIONREQUEST']._serialized_start=2930
-  _globals['_IPCCREATESESSIONREQUEST']._serialized_end=2985
-  _globals['_IPCDELETESESSIONREQUEST']._serialized_start=2987
-  _globals['_IPCDELETESESSIONREQUEST']._serialized_end=3032
-  _globals['_IPCDELETESESSIONRESPONSE']._serialized_start=3034
-  _globals['_IPCDELETESESSIONRESPONSE']._serialized_end=3077
-  _globals['_IPCLISTAGENTSREQUEST']._serialized_start=3079
-  _globals['_IPCLISTAGENTSREQUEST']._serialized_end=3101
-  _globals['_IPCGETPROVIDERSTATUSREQUEST']._serialized_start=3103
-  _globals['_IPCGETPROVIDERSTATUSREQUEST']._serialized_end=3132
-  _globals['_IPCPROVIDERSTATUS']._serialized_start=3134
-  _globals['_IPCPROVIDERSTATUS']._serialized_end=3172
-  _globals['_IPCSETAUTHREQUEST']._serialized_start=3174
-  _globals['_IPCSETAUTHREQUEST']._serialized_end=3251
-  _globals['_IPCGETAUTHREQUEST']._serialized_start=3253
-  _globals['_IPCGETAUTHREQUEST']._serialized_end=3293
-  _globals['_IPCERRORRESPONSE']._serialized_start=3295
-  _globals['_IPCERRORRESPONSE']._serialized_end=3368
-  _globals['_IPCGETCONFIGREQUEST']._serialized_start=3370
-  _globals['_IPCGETCONFIGREQUEST']._serialized_end=3391
-  _globals['_IPCGETCONFIGRESPONSE']._serialized_start=3393
-  _globals['_IPCGETCONFIGRESPONSE']._serialized_end=3468
-  _globals['_IPCUPDATECONFIGREQUEST']._serialized_start=3470
-  _globals['_IPCUPDATECONFIGREQUEST']._serialized_end=3515
-  _globals['_IPCUPDATECONFIGRESPONSE']._serialized_start=3517
-  _globals['_IPCUPDATECONFIGRESPONSE']._serialized_end=3589
-  _globals['_IPCSYNCAUTHKEYSREQUEST']._serialized_start=3591
-  _globals['_IPCSYNCAUTHKEYSREQUEST']._serialized_end=3667
-  _globals['_IPCAUTHSYNCRESPONSE']._serialized_start=3670
-  _globals['_IPCAUTHSYNCRESPONSE']._serialized_end=3920
-  _globals['_IPCPROVIDERSYNCRESULT']._serialized_start=3923
-  _globals['_IPCPROVIDERSYNCRESULT']._serialized_end=4064
-  _globals['_IPCGETOAUTHSTATUSREQUEST']._serialized_start=4066
-  _globals['_IPCGETOAUTHSTATUSREQUEST']._serialized_end=4113
-  _globals['_IPCOAUTHSTATUSRESPONSE']._serialized_start=4115
-  _globals['_IPCOAUTHSTATUSRESPONSE']._serialized_end=4214
-  _globals['_IPCSENDMESSAGEREQUEST']._serialized_start=4216
-  _globals['_IPCSENDMESSAGEREQUEST']._serialized_end=4342
+  _globals['_IPCERRORCODE']._serialized_start=5984
+  _globals['_IPCERRORCODE']._serialized_end=6306
+  _globals['_OAUTHSTATUSTYPE']._serialized_start=6309
+  _globals['_OAUTHSTATUSTYPE']._serialized_end=6494
+  _globals['_IPCCLIENTMESSAGE']._serialized_start=300
+  _globals['_IPCCLIENTMESSAGE']._serialized_end=2122
+  _globals['_IPCSERVERMESSAGE']._serialized_start=2125
+  _globals['_IPCSERVERMESSAGE']._serialized_end=3955
+  _globals['_IPCAUTHHANDSHAKE']._serialized_start=3957
+  _globals['_IPCAUTHHANDSHAKE']._serialized_end=3990
+  _globals['_IPCAUTHHANDSHAKERESPONSE']._serialized_start=3992
+  _globals['_IPCAUTHHANDSHAKERESPONSE']._serialized_end=4065
+  _globals['_IPCSERVERINFO']._serialized_start=4067
+  _globals['_IPCSERVERINFO']._serialized_end=4173
+  _globals['_IPCDISCOVERSERVERREQUEST']._serialized_start=4175
+  _globals['_IPCDISCOVERSERVERREQUEST']._serialized_end=4201
+  _globals['_IPCDISCOVERSERVERRESPONSE']._serialized_start=4203
+  _globals['_IPCDISCOVERSERVERRESPONSE']._serialized_end=4287
+  _globals['_IPCSPAWNSERVERREQUEST']._serialized_start=4289
+  _globals['_IPCSPAWNSERVERREQUEST']._serialized_end=4340
+  _globals['_IPCSPAWNSERVERRESPONSE']._serialized_start=4342
+  _globals['_IPCSPAWNSERVERRESPONSE']._serialized_end=4407
+  _globals['_IPCCHECKHEALTHREQUEST']._serialized_start=4409
+  _globals['_IPCCHECKHEALTHREQUEST']._serialized_end=4432
+  _globals['_IPCCHECKHEALTHRESPONSE']._serialized_start=4434
+  _globals['_IPCCHECKHEALTHRESPONSE']._serialized_end=4475
+  _globals['_IPCSTOPSERVERREQUEST']._serialized_start=4477
+  _globals['_IPCSTOPSERVERREQUEST']._serialized_end=4499
+  _globals['_IPCSTOPSERVERRESPONSE']._serialized_start=4501
+  _globals['_IPCSTOPSERVERRESPONSE']._serialized_end=4541
+  _globals['_IPCLISTSESSIONSREQUEST']._serialized_start=4543
+  _globals['_IPCLISTSESSIONSREQUEST']._serialized_end=4567
+  _globals['_IPCCREATESESSIONREQUEST']._serialized_start=4569
+  _globals['_IPCCREATESESSIONREQUEST']._serialized_end=4624
+  _globals['_IPCDELETESESSIONREQUEST']._serialized_start=4626
+  _globals['_IPCDELETESESSIONREQUEST']._serialized_end=4671
+  _globals['_IPCDELETESESSIONRESPONSE']._serialized_start=4673
+  _globals['_IPCDELETESESSIONRESPONSE']._serialized_end=4716
+  _globals['_IPCLISTAGENTSREQUEST']._serialized_start=4718
+  _globals['_IPCLISTAGENTSREQUEST']._serialized_end=4740
+  _globals['_IPCGETPROVIDERSTATUSREQUEST']._serialized_start=4742
+  _globals['_IPCGETPROVIDERSTATUSREQUEST']._serialized_end=4771
+  _globals['_IPCPROVIDERSTATUS']._serialized_start=4773
+  _globals['_IPCPROVIDERSTATUS']._serialized_end=4811
+  _globals['_IPCSETAUTHREQUEST']._serialized_start=4813
+  _globals['_IPCSETAUTHREQUEST']._serialized_end=4890
+  _globals['_IPCGETAUTHREQUEST']._serialized_start=4892
+  _globals['_IPCGETAUTHREQUEST']._serialized_end=4932
+  _globals['_IPCERRORRESPONSE']._serialized_start=4934
+  _globals['_IPCERRORRESPONSE']._serialized_end=5007
+  _globals['_IPCGETCONFIGREQUEST']._serialized_start=5009
+  _globals['_IPCGETCONFIGREQUEST']._serialized_end=5030
+  _globals['_IPCGETCONFIGRESPONSE']._serialized_start=5032
+  _globals['_IPCGETCONFIGRESPONSE']._serialized_end=5107
+  _globals['_IPCUPDATECONFIGREQUEST']._serialized_start=5109
+  _globals['_IPCUPDATECONFIGREQUEST']._serialized_end=5154
+  _globals['_IPCUPDATECONFIGRESPONSE']._serialized_start=5156
+  _globals['_IPCUPDATECONFIGRESPONSE']._serialized_end=5228
+  _globals['_IPCSYNCAUTHKEYSREQUEST']._serialized_start=5230
+  _globals['_IPCSYNCAUTHKEYSREQUEST']._serialized_end=5306
+  _globals['_IPCAUTHSYNCRESPONSE']._serialized_start=5309
+  _globals['_IPCAUTHSYNCRESPONSE']._serialized_end=5559
+  _globals['_IPCPROVIDERSYNCRESULT']._serialized_start=5562
+  _globals['_IPCPROVIDERSYNCRESULT']._serialized_end=5703
+  _globals['_IPCGETOAUTHSTATUSREQUEST']._serialized_start=5705
+  _globals['_IPCGETOAUTHSTATUSREQUEST']._serialized_end=5752
+  _globals['_IPCOAUTHSTATUSRESPONSE']._serialized_start=5754
+  _globals['_IPCOAUTHSTATUSRESPONSE']._serialized_end=5853
+  _globals['_IPCSENDMESSAGEREQUEST']._serialized_start=5855
+  _globals['_IPCSENDMESSAGEREQUEST']._serialized_end=5981
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,6 @@
+from opencode_sync.wire import ext_event_pb2 as _ext_event_pb2
+from opencode_sync.wire import ext_operations_pb2 as _ext_operations_pb2
+from opencode_sync.wire import ext_prompt_pb2 as _ext_prompt_pb2
 from opencode_sync.wire import oc_agent_pb2 as _oc_agent_pb2
 from opencode_sync.wire import oc_auth_pb2 as _oc_auth_pb2
 from opencode_sync.wire import oc_message_pb2 as _oc_message_pb2
@@ -46,7 +49,7 @@ OAUTH_STATUS_TYPE_WELL_KNOWN: OAuthStatusType
 OAUTH_STATUS_TYPE_NOT_CONFIGURED: OAuthStatusType
 
 class IpcClientMessage(_message.Message):
-    __slots__ = ("request_id", "auth_handshake", "discover_server", "spawn_server", "check_health", "stop_server", "list_sessions", "create_session", "delete_session", "list_agents", "get_provider_status", "set_auth", "get_auth", "get_config", "update_config", "sync_auth_keys", "get_oauth_status", "send_message")
+    __slots__ = ("request_id", "auth_handshake", "discover_server", "spawn_server", "check_health", "stop_server", "list_sessions", "create_session", "delete_session", "list_agents", "get_provider_status", "set_auth", "get_auth", "get_config", "update_config", "sync_auth_keys", "get_oauth_status", "send_message", "scoped", "cancel", "get_backend_info", "get_session", "update_session", "list_messages", "abort_session", "list_models", "reply_permission", "reply_question", "subscribe", "unsubscribe", "prompt")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     AUTH_HANDSHAKE_FIELD_NUMBER: _ClassVar[int]
     DISCOVER_SERVER_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +68,19 @@ class IpcClientMessage(_message.Message):
     SYNC_AUTH_KEYS_FIELD_NUMBER: _ClassVar[int]
     GET_OAUTH_STATUS_FIELD_NUMBER: _ClassVar[int]
     SEND_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    SCOPED_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    GET_BACKEND_INFO_FIELD_NUMBER: _ClassVar[int]
+    GET_SESSION_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_SESSION_FIELD_NUMBER: _ClassVar[int]
+    LIST_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    ABORT_SESSION_FIELD_NUMBER: _ClassVar[int]
+    LIST_MODELS_FIELD_NUMBER: _ClassVar[int]
+    REPLY_PERMISSION_FIELD_NUMBER: _ClassVar[int]
+    REPLY_QUESTION_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    UNSUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
     request_id: int
     auth_handshake: IpcAuthHandshake
     discover_server: IpcDiscoverServerRequest
@@ -83,10 +99,23 @@ class IpcClientMessage(_message.Message):
     sync_auth_keys: IpcSyncAuthKeysRequest
     get_oauth_status: IpcGetOAuthStatusRequest
     send_message: IpcSendMessageRequest
-    def __init__(self, request_id: _Optional[int] = ..., auth_handshake: _Optional[_Union[IpcAuthHandshake, _Mapping[str, _Any]]] = ..., discover_server: _Optional[_Union[IpcDiscoverServerRequest, _Mapping[str, _Any]]] = ..., spawn_server: _Optional[_Union[IpcSpawnServerRequest, _Mapping[str, _Any]]] = ..., check_health: _Optional[_Union[IpcCheckHealthRequest, _Mapping[str, _Any]]] = ..., stop_server: _Optional[_Union[IpcStopServerRequest, _Mapping[str, _Any]]] = ..., list_sessions: _Optional[_Union[IpcListSessionsRequest, _Mapping[str, _Any]]] = ..., create_session: _Optional[_Union[IpcCreateSessionRequest, _Mapping[str, _Any]]] = ..., delete_session: _Optional[_Union[IpcDeleteSessionRequest, _Mapping[str, _Any]]] = ..., list_agents: _Optional[_Union[IpcListAgentsRequest, _Mapping[str, _Any]]] = ..., get_provider_status: _Optional[_Union[IpcGetProviderStatusRequest, _Mapping[str, _Any]]] = ..., set_auth: _Optional[_Union[IpcSetAuthRequest, _Mapping[str, _Any]]] = ..., get_auth: _Optional[_Union[IpcGetAuthRequest, _Mapping[str, _Any]]] = ..., get_config: _Optional[_Union[IpcGetConfigRequest, _Mapping[str, _Any]]] = ..., update_config: _Optional[_Union[IpcUpdateConfigRequest, _Mapping[str, _Any]]] = ..., sync_auth_keys: _Optional[_Union[IpcSyncAuthKeysRequest, _Mapping[str, _Any]]] = ..., get_oauth_status: _Optional[_Union[IpcGetOAuthStatusRequest, _Mapping[str, _Any]]] = ..., send_message: _Optional[_Union[IpcSendMessageRequest, _Mapping[str, _Any]]] = ...) -> None: ...
+    scoped: _ext_operations_pb2.IpcScopedRequest
+    cancel: _ext_operations_pb2.IpcCancelRequest
+    get_backend_info: _ext_operations_pb2.IpcGetBackendInfoRequest
+    get_session: _ext_operations_pb2.IpcGetSessionRequest
+    update_session: _ext_operations_pb2.IpcUpdateSessionRequest
+    list_messages: _ext_operations_pb2.IpcListMessagesRequest
+    abort_session: _ext_operations_pb2.IpcAbortSessionRequest
+    list_models: _ext_operations_pb2.IpcListModelsRequest
+    reply_permission: _ext_operations_pb2.IpcReplyPermissionRequest
+    reply_question: _ext_operations_pb2.IpcReplyQuestionRequest
+    subscribe: _ext_event_pb2.IpcSubscribeRequest
+    unsubscribe: _ext_event_pb2.IpcUnsubscribeRequest
+    prompt: _ext_prompt_pb2.IpcPromptRequest
+    def __init__(self, request_id: _Optional[int] = ..., auth_handshake: _Optional[_Union[IpcAuthHandshake, _Mapping[str, _Any]]] = ..., discover_server: _Optional[_Union[IpcDiscoverServerRequest, _Mapping[str, _Any]]] = ..., spawn_server: _Optional[_Union[IpcSpawnServerRequest, _Mapping[str, _Any]]] = ..., check_health: _Optional[_Union[IpcCheckHealthRequest, _Mapping[str, _Any]]] = ..., stop_server: _Optional[_Union[IpcStopServerRequest, _Mapping[str, _Any]]] = ..., list_sessions: _Optional[_Union[IpcListSessionsRequest, _Mapping[str, _Any]]] = ..., create_session: _Optional[_Union[IpcCreateSessionRequest, _Mapping[str, _Any]]] = ..., delete_session: _Optional[_Union[IpcDeleteSessionRequest, _Mapping[str, _Any]]] = ..., list_agents: _Optional[_Union[IpcListAgentsRequest, _Mapping[str, _Any]]] = ..., get_provider_status: _Optional[_Union[IpcGetProviderStatusRequest, _Mapping[str, _Any]]] = ..., set_auth: _Optional[_Union[IpcSetAuthRequest, _Mapping[str, _Any]]] = ..., get_auth: _Optional[_Union[IpcGetAuthRequest, _Mapping[str, _Any]]] = ..., get_config: _Optional[_Union[IpcGetConfigRequest, _Mapping[str, _Any]]] = ..., update_config: _Optional[_Union[IpcUpdateConfigRequest, _Mapping[str, _Any]]] = ..., sync_auth_keys: _Optional[_Union[IpcSyncAuthKeysRequest, _Mapping[str, _Any]]] = ..., get_oauth_status: _Optional[_Union[IpcGetOAuthStatusRequest, _Mapping[str, _Any]]] = ..., send_message: _Optional[_Union[IpcSendMessageRequest, _Mapping[str, _Any]]] = ..., scoped: _Optional[_Union[_ext_operations_pb2.IpcScopedRequest, _Mapping[str, _Any]]] = ..., cancel: _Optional[_Union[_ext_operations_pb2.IpcCancelRequest, _Mapping[str, _Any]]] = ..., get_backend_info: _Optional[_Union[_ext_operations_pb2.IpcGetBackendInfoRequest, _Mapping[str, _Any]]] = ..., get_session: _Optional[_Union[_ext_operations_pb2.IpcGetSessionRequest, _Mapping[str, _Any]]] = ..., update_session: _Optional[_Union[_ext_operations_pb2.IpcUpdateSessionRequest, _Mapping[str, _Any]]] = ..., list_messages: _Optional[_Union[_ext_operations_pb2.IpcListMessagesRequest, _Mapping[str, _Any]]] = ..., abort_session: _Optional[_Union[_ext_operations_pb2.IpcAbortSessionRequest, _Mapping[str, _Any]]] = ..., list_models: _Optional[_Union[_ext_operations_pb2.IpcListModelsRequest, _Mapping[str, _Any]]] = ..., reply_permission: _Optional[_Union[_ext_operations_pb2.IpcReplyPermissionRequest, _Mapping[str, _Any]]] = ..., reply_question: _Optional[_Union[_ext_operations_pb2.IpcReplyQuestionRequest, _Mapping[str, _Any]]] = ..., subscribe: _Optional[_Union[_ext_event_pb2.IpcSubscribeRequest, _Mapping[str, _Any]]] = ..., unsubscribe: _Optional[_Union[_ext_event_pb2.IpcUnsubscribeRequest, _Mapping[str, _Any]]] = ..., prompt: _Optional[_Union[_ext_prompt_pb2.IpcPromptRequest, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class IpcServerMessage(_message.Message):
-    __slots__ = ("request_id", "auth_handshake_response", "discover_server_response", "spawn_server_response", "check_health_response", "stop_server_response", "session_list", "session_info", "delete_session_response", "agent_list", "provider_status", "auth_info", "get_config_response", "update_config_response", "auth_sync_response", "oauth_status_response", "send_message_response", "error")
+    __slots__ = ("request_id", "auth_handshake_response", "discover_server_response", "spawn_server_response", "check_health_response", "stop_server_response", "session_list", "session_info", "delete_session_response", "agent_list", "provider_status", "auth_info", "get_config_response", "update_config_response", "auth_sync_response", "oauth_status_response", "send_message_response", "error", "cancel_response", "backend_info", "message_list", "abort_session_response", "model_list", "reply_permission_response", "reply_question_response", "subscribed", "unsubscribe_response", "event", "subscription_end", "run_result")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     AUTH_HANDSHAKE_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     DISCOVER_SERVER_RESPONSE_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +134,18 @@ class IpcServerMessage(_message.Message):
     OAUTH_STATUS_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     SEND_MESSAGE_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_INFO_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_LIST_FIELD_NUMBER: _ClassVar[int]
+    ABORT_SESSION_RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_LIST_FIELD_NUMBER: _ClassVar[int]
+    REPLY_PERMISSION_RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    REPLY_QUESTION_RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBED_FIELD_NUMBER: _ClassVar[int]
+    UNSUBSCRIBE_RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIPTION_END_FIELD_NUMBER: _ClassVar[int]
+    RUN_RESULT_FIELD_NUMBER: _ClassVar[int]
     request_id: int
     auth_handshake_response: IpcAuthHandshakeResponse
     discover_server_response: IpcDiscoverServerResponse
@@ -123,7 +164,19 @@ class IpcServerMessage(_message.Message):
     oauth_status_response: IpcOAuthStatusResponse
     send_message_response: _oc_message_pb2.OcMessage
     error: IpcErrorResponse
-    def __init__(self, request_id: _Optional[int] = ..., auth_handshake_response: _Optional[_Union[IpcAuthHandshakeResponse, _Mapping[str, _Any]]] = ..., discover_server_response: _Optional[_Union[IpcDiscoverServerResponse, _Mapping[str, _Any]]] = ..., spawn_server_response: _Optional[_Union[IpcSpawnServerResponse, _Mapping[str, _Any]]] = ..., check_health_response: _Optional[_Union[IpcCheckHealthResponse, _Mapping[str, _Any]]] = ..., stop_server_response: _Optional[_Union[IpcStopServerResponse, _Mapping[str, _Any]]] = ..., session_list: _Optional[_Union[_oc_session_pb2.OcSessionList, _Mapping[str, _Any]]] = ..., session_info: _Optional[_Union[_oc_session_pb2.OcSessionInfo, _Mapping[str, _Any]]] = ..., delete_session_response: _Optional[_Union[IpcDeleteSessionResponse, _Mapping[str, _Any]]] = ..., agent_list: _Optional[_Union[_oc_agent_pb2.OcAgentList, _Mapping[str, _Any]]] = ..., provider_status: _Optional[_Union[IpcProviderStatus, _Mapping[str, _Any]]] = ..., auth_info: _Optional[_Union[_oc_auth_pb2.OcAuth, _Mapping[str, _Any]]] = ..., get_config_response: _Optional[_Union[IpcGetConfigResponse, _Mapping[str, _Any]]] = ..., update_config_response: _Optional[_Union[IpcUpdateConfigResponse, _Mapping[str, _Any]]] = ..., auth_sync_response: _Optional[_Union[IpcAuthSyncResponse, _Mapping[str, _Any]]] = ..., oauth_status_response: _Optional[_Union[IpcOAuthStatusResponse, _Mapping[str, _Any]]] = ..., send_message_response: _Optional[_Union[_oc_message_pb2.OcMessage, _Mapping[str, _Any]]] = ..., error: _Optional[_Union[IpcErrorResponse, _Mapping[str, _Any]]] = ...) -> None: ...
+    cancel_response: _ext_operations_pb2.IpcCancelResponse
+    backend_info: _ext_operations_pb2.IpcBackendInfo
+    message_list: _ext_operations_pb2.IpcMessageList
+    abort_session_response: _ext_operations_pb2.IpcAbortSessionResponse
+    model_list: _ext_operations_pb2.IpcModelList
+    reply_permission_response: _ext_operations_pb2.IpcReplyPermissionResponse
+    reply_question_response: _ext_operations_pb2.IpcReplyQuestionResponse
+    subscribed: _ext_event_pb2.IpcSubscribed
+    unsubscribe_response: _ext_event_pb2.IpcUnsubscribeResponse
+    event: _ext_event_pb2.IpcEventPush
+    subscription_end: _ext_event_pb2.IpcSubscriptionEnd
+    run_result: _ext_prompt_pb2.IpcRunResult
+    def __init__(self, request_id: _Optional[int] = ..., auth_handshake_response: _Optional[_Union[IpcAuthHandshakeResponse, _Mapping[str, _Any]]] = ..., discover_server_response: _Optional[_Union[IpcDiscoverServerResponse, _Mapping[str, _Any]]] = ..., spawn_server_response: _Optional[_Union[IpcSpawnServerResponse, _Mapping[str, _Any]]] = ..., check_health_response: _Optional[_Union[IpcCheckHealthResponse, _Mapping[str, _Any]]] = ..., stop_server_response: _Optional[_Union[IpcStopServerResponse, _Mapping[str, _Any]]] = ..., session_list: _Optional[_Union[_oc_session_pb2.OcSessionList, _Mapping[str, _Any]]] = ..., session_info: _Optional[_Union[_oc_session_pb2.OcSessionInfo, _Mapping[str, _Any]]] = ..., delete_session_response: _Optional[_Union[IpcDeleteSessionResponse, _Mapping[str, _Any]]] = ..., agent_list: _Optional[_Union[_oc_agent_pb2.OcAgentList, _Mapping[str, _Any]]] = ..., provider_status: _Optional[_Union[IpcProviderStatus, _Mapping[str, _Any]]] = ..., auth_info: _Optional[_Union[_oc_auth_pb2.OcAuth, _Mapping[str, _Any]]] = ..., get_config_response: _Optional[_Union[IpcGetConfigResponse, _Mapping[str, _Any]]] = ..., update_config_response: _Optional[_Union[IpcUpdateConfigResponse, _Mapping[str, _Any]]] = ..., auth_sync_response: _Optional[_Union[IpcAuthSyncResponse, _Mapping[str, _Any]]] = ..., oauth_status_response: _Optional[_Union[IpcOAuthStatusResponse, _Mapping[str, _Any]]] = ..., send_message_response: _Optional[_Union[_oc_message_pb2.OcMessage, _Mapping[str, _Any]]] = ..., error: _Optional[_Union[IpcErrorResponse, _Mapping[str, _Any]]] = ..., cancel_response: _Optional[_Union[_ext_operations_pb2.IpcCancelResponse, _Mapping[str, _Any]]] = ..., backend_info: _Optional[_Union[_ext_operations_pb2.IpcBackendInfo, _Mapping[str, _Any]]] = ..., message_list: _Optional[_Union[_ext_operations_pb2.IpcMessageList, _Mapping[str, _Any]]] = ..., abort_session_response: _Optional[_Union[_ext_operations_pb2.IpcAbortSessionResponse, _Mapping[str, _Any]]] = ..., model_list: _Optional[_Union[_ext_operations_pb2.IpcModelList, _Mapping[str, _Any]]] = ..., reply_permission_response: _Optional[_Union[_ext_operations_pb2.IpcReplyPermissionResponse, _Mapping[str, _Any]]] = ..., reply_question_response: _Optional[_Union[_ext_operations_pb2.IpcReplyQuestionResponse, _Mapping[str, _Any]]] = ..., subscribed: _Optional[_Union[_ext_event_pb2.IpcSubscribed, _Mapping[str, _Any]]] = ..., unsubscribe_response: _Optional[_Union[_ext_event_pb2.IpcUnsubscribeResponse, _Mapping[str, _Any]]] = ..., event: _Optional[_Union[_ext_event_pb2.IpcEventPush, _Mapping[str, _Any]]] = ..., subscription_end: _Optional[_Union[_ext_event_pb2.IpcSubscriptionEnd, _Mapping[str, _Any]]] = ..., run_result: _Optional[_Union[_ext_prompt_pb2.IpcRunResult, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class IpcAuthHandshake(_message.Message):
     __slots__ = ("token",)

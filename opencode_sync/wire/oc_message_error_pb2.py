@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)opencode_sync/wire/oc_message_error.proto\x12\x16opencode.message.error\x1a\x1cgoogle/protobuf/struct.proto\"\xce\x02\n\x0eOcMessageError\x12\x31\n\x03\x61pi\x18\x01 \x01(\x0b\x32\".opencode.message.error.OcApiErrorH\x00\x12\x44\n\rprovider_auth\x18\x02 \x01(\x0b\x32+.opencode.message.error.OcProviderAuthErrorH\x00\x12\x39\n\x07unknown\x18\x03 \x01(\x0b\x32&.opencode.message.error.OcUnknownErrorH\x00\x12\x44\n\routput_length\x18\x04 \x01(\x0b\x32+.opencode.message.error.OcOutputLengthErrorH\x00\x12\x39\n\x07\x61\x62orted\x18\x05 \x01(\x0b\x32&.opencode.message.error.OcAbortedErrorH\x00\x42\x07\n\x05\x65rror\"\xb0\x01\n\nOcApiError\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x12\n\x05\x63\x61use\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06status\x18\x04 \x01(\x05\x12\x11\n\x04\x63ode\x18\x05 \x01(\tH\x01\x88\x01\x01\x12-\n\x07headers\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructH\x02\x88\x01\x01\x42\x08\n\x06_causeB\x07\n\x05_codeB\n\n\x08_headers\"I\n\x13OcProviderAuthError\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x13\n\x0bprovider_id\x18\x03 \x01(\t\"H\n\x13OcOutputLengthError\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\"/\n\x0eOcAbortedError\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"M\n\x0eOcUnknownError\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x12\n\x05\x63\x61use\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_causeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)opencode_sync/wire/oc_message_error.proto\x12\x16opencode.message.error\x1a\x1cgoogle/protobuf/struct.proto\"\xce\x02\n\x0eOcMessageError\x12\x31\n\x03\x61pi\x18\x01 \x01(\x0b\x32\".opencode.message.error.OcApiErrorH\x00\x12\x44\n\rprovider_auth\x18\x02 \x01(\x0b\x32+.opencode.message.error.OcProviderAuthErrorH\x00\x12\x39\n\x07unknown\x18\x03 \x01(\x0b\x32&.opencode.message.error.OcUnknownErrorH\x00\x12\x44\n\routput_length\x18\x04 \x01(\x0b\x32+.opencode.message.error.OcOutputLengthErrorH\x00\x12\x39\n\x07\x61\x62orted\x18\x05 \x01(\x0b\x32&.opencode.message.error.OcAbortedErrorH\x00\x42\x07\n\x05\x65rror\"\xc4\x01\n\nOcApiError\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x12\n\x05\x63\x61use\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06status\x18\x04 \x01(\x05\x12\x11\n\x04\x63ode\x18\x05 \x01(\tH\x01\x88\x01\x01\x12-\n\x07headers\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructH\x02\x88\x01\x01\x12\x12\n\tretryable\x18\xc8\x01 \x01(\x08\x42\x08\n\x06_causeB\x07\n\x05_codeB\n\n\x08_headers\"I\n\x13OcProviderAuthError\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x13\n\x0bprovider_id\x18\x03 \x01(\t\"H\n\x13OcOutputLengthError\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\"/\n\x0eOcAbortedError\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"M\n\x0eOcUnknownError\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x12\n\x05\x63\x61use\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_causeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,13 +35,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OCMESSAGEERROR']._serialized_start=100
   _globals['_OCMESSAGEERROR']._serialized_end=434
   _globals['_OCAPIERROR']._serialized_start=437
-  _globals['_OCAPIERROR']._serialized_end=613
-  _globals['_OCPROVIDERAUTHERROR']._serialized_start=615
-  _globals['_OCPROVIDERAUTHERROR']._serialized_end=688
-  _globals['_OCOUTPUTLENGTHERROR']._serialized_start=690
-  _globals['_OCOUTPUTLENGTHERROR']._serialized_end=762
-  _globals['_OCABORTEDERROR']._serialized_start=764
-  _globals['_OCABORTEDERROR']._serialized_end=811
-  _globals['_OCUNKNOWNERROR']._serialized_start=813
-  _globals['_OCUNKNOWNERROR']._serialized_end=890
+  _globals['_OCAPIERROR']._serialized_end=633
+  _globals['_OCPROVIDERAUTHERROR']._serialized_start=635
+  _globals['_OCPROVIDERAUTHERROR']._serialized_end=708
+  _globals['_OCOUTPUTLENGTHERROR']._serialized_start=710
+  _globals['_OCOUTPUTLENGTHERROR']._serialized_end=782
+  _globals['_OCABORTEDERROR']._serialized_start=784
+  _globals['_OCABORTEDERROR']._serialized_end=831
+  _globals['_OCUNKNOWNERROR']._serialized_start=833
+  _globals['_OCUNKNOWNERROR']._serialized_end=910
 # @@protoc_insertion_point(module_scope)

@@ -21,20 +21,22 @@ class OcMessageError(_message.Message):
     def __init__(self, api: _Optional[_Union[OcApiError, _Mapping[str, _Any]]] = ..., provider_auth: _Optional[_Union[OcProviderAuthError, _Mapping[str, _Any]]] = ..., unknown: _Optional[_Union[OcUnknownError, _Mapping[str, _Any]]] = ..., output_length: _Optional[_Union[OcOutputLengthError, _Mapping[str, _Any]]] = ..., aborted: _Optional[_Union[OcAbortedError, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class OcApiError(_message.Message):
-    __slots__ = ("name", "message", "cause", "status", "code", "headers")
+    __slots__ = ("name", "message", "cause", "status", "code", "headers", "retryable")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     HEADERS_FIELD_NUMBER: _ClassVar[int]
+    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
     name: str
     message: str
     cause: str
     status: int
     code: str
     headers: _struct_pb2.Struct
-    def __init__(self, name: _Optional[str] = ..., message: _Optional[str] = ..., cause: _Optional[str] = ..., status: _Optional[int] = ..., code: _Optional[str] = ..., headers: _Optional[_Union[_struct_pb2.Struct, _Mapping[str, _Any]]] = ...) -> None: ...
+    retryable: bool
+    def __init__(self, name: _Optional[str] = ..., message: _Optional[str] = ..., cause: _Optional[str] = ..., status: _Optional[int] = ..., code: _Optional[str] = ..., headers: _Optional[_Union[_struct_pb2.Struct, _Mapping[str, _Any]]] = ..., retryable: bool = ...) -> None: ...
 
 class OcProviderAuthError(_message.Message):
     __slots__ = ("name", "message", "provider_id")

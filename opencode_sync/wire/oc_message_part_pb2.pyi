@@ -67,20 +67,22 @@ class OcReasoningPart(_message.Message):
     def __init__(self, id: _Optional[str] = ..., session_id: _Optional[str] = ..., message_id: _Optional[str] = ..., type: _Optional[str] = ..., text: _Optional[str] = ..., summary: _Optional[str] = ...) -> None: ...
 
 class OcToolPart(_message.Message):
-    __slots__ = ("id", "session_id", "message_id", "type", "name", "state")
+    __slots__ = ("id", "session_id", "message_id", "type", "name", "state", "call_id")
     ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
     id: str
     session_id: str
     message_id: str
     type: str
     name: str
     state: _oc_tool_pb2.OcToolState
-    def __init__(self, id: _Optional[str] = ..., session_id: _Optional[str] = ..., message_id: _Optional[str] = ..., type: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[_oc_tool_pb2.OcToolState, _Mapping[str, _Any]]] = ...) -> None: ...
+    call_id: str
+    def __init__(self, id: _Optional[str] = ..., session_id: _Optional[str] = ..., message_id: _Optional[str] = ..., type: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[_oc_tool_pb2.OcToolState, _Mapping[str, _Any]]] = ..., call_id: _Optional[str] = ...) -> None: ...
 
 class OcFilePart(_message.Message):
     __slots__ = ("id", "session_id", "message_id", "type", "path", "content")

@@ -22,25 +22,26 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from opencode_sync.wire import ext_types_pb2 as opencode__sync_dot_wire_dot_ext__types__pb2
 from opencode_sync.wire import oc_message_error_pb2 as opencode__sync_dot_wire_dot_oc__message__error__pb2
 from opencode_sync.wire import oc_message_part_pb2 as opencode__sync_dot_wire_dot_oc__message__part__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#opencode_sync/wire/oc_message.proto\x12\x10opencode.message\x1a)opencode_sync/wire/oc_message_error.proto\x1a(opencode_sync/wire/oc_message_part.proto\"\x82\x01\n\tOcMessage\x12/\n\x04user\x18\x01 \x01(\x0b\x32\x1f.opencode.message.OcUserMessageH\x00\x12\x39\n\tassistant\x18\x02 \x01(\x0b\x32$.opencode.message.OcAssistantMessageH\x00\x42\t\n\x07message\"\xba\x01\n\rOcUserMessage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x31\n\x05model\x18\x04 \x01(\x0b\x32\".opencode.message.OcModelReference\x12,\n\x05parts\x18\x05 \x03(\x0b\x32\x1d.opencode.message.part.OcPart\x12\x11\n\x04text\x18\x06 \x01(\tH\x00\x88\x01\x01\x42\x07\n\x05_text\"\xc3\x02\n\x12OcAssistantMessage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x31\n\x05model\x18\x04 \x01(\x0b\x32\".opencode.message.OcModelReference\x12,\n\x05parts\x18\x05 \x03(\x0b\x32\x1d.opencode.message.part.OcPart\x12\x11\n\x04text\x18\x06 \x01(\tH\x00\x88\x01\x01\x12.\n\x06tokens\x18\x07 \x01(\x0b\x32\x1e.opencode.message.OcTokenUsage\x12\x0c\n\x04\x63ost\x18\x08 \x01(\x01\x12:\n\x05\x65rror\x18\t \x01(\x0b\x32&.opencode.message.error.OcMessageErrorH\x01\x88\x01\x01\x42\x07\n\x05_textB\x08\n\x06_error\"9\n\x10OcModelReference\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x13\n\x0bprovider_id\x18\x02 \x01(\t\"\x7f\n\x0cOcTokenUsage\x12\r\n\x05input\x18\x01 \x01(\x05\x12\x0e\n\x06output\x18\x02 \x01(\x05\x12\x17\n\ncache_read\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0b\x63\x61\x63he_write\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\r\n\x0b_cache_readB\x0e\n\x0c_cache_writeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#opencode_sync/wire/oc_message.proto\x12\x10opencode.message\x1a\"opencode_sync/wire/ext_types.proto\x1a)opencode_sync/wire/oc_message_error.proto\x1a(opencode_sync/wire/oc_message_part.proto\"\x82\x01\n\tOcMessage\x12/\n\x04user\x18\x01 \x01(\x0b\x32\x1f.opencode.message.OcUserMessageH\x00\x12\x39\n\tassistant\x18\x02 \x01(\x0b\x32$.opencode.message.OcAssistantMessageH\x00\x42\t\n\x07message\"\xed\x01\n\rOcUserMessage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x31\n\x05model\x18\x04 \x01(\x0b\x32\".opencode.message.OcModelReference\x12,\n\x05parts\x18\x05 \x03(\x0b\x32\x1d.opencode.message.part.OcPart\x12\x11\n\x04text\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x07\x63reated\x18\xc8\x01 \x01(\x03\x12\x0e\n\x05\x61gent\x18\xc9\x01 \x01(\t\x12\x0f\n\x06system\x18\xca\x01 \x01(\tB\x07\n\x05_text\"\x85\x04\n\x12OcAssistantMessage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x31\n\x05model\x18\x04 \x01(\x0b\x32\".opencode.message.OcModelReference\x12,\n\x05parts\x18\x05 \x03(\x0b\x32\x1d.opencode.message.part.OcPart\x12\x11\n\x04text\x18\x06 \x01(\tH\x00\x88\x01\x01\x12.\n\x06tokens\x18\x07 \x01(\x0b\x32\x1e.opencode.message.OcTokenUsage\x12\x0c\n\x04\x63ost\x18\x08 \x01(\x01\x12:\n\x05\x65rror\x18\t \x01(\x0b\x32&.opencode.message.error.OcMessageErrorH\x01\x88\x01\x01\x12\x12\n\tparent_id\x18\xc8\x01 \x01(\t\x12\x10\n\x07\x63reated\x18\xc9\x01 \x01(\x03\x12\x17\n\tcompleted\x18\xca\x01 \x01(\x03H\x02\x88\x01\x01\x12\x0f\n\x06\x66inish\x18\xcb\x01 \x01(\t\x12\x0e\n\x05\x61gent\x18\xcc\x01 \x01(\t\x12&\n\x05usage\x18\xcd\x01 \x01(\x0b\x32\x16.opencode.ext.IpcUsage\x12\x18\n\x0fstructured_json\x18\xce\x01 \x01(\t\x12\x10\n\x07summary\x18\xcf\x01 \x01(\x08\x42\x07\n\x05_textB\x08\n\x06_errorB\x0c\n\n_completed\"9\n\x10OcModelReference\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x13\n\x0bprovider_id\x18\x02 \x01(\t\"\x7f\n\x0cOcTokenUsage\x12\r\n\x05input\x18\x01 \x01(\x05\x12\x0e\n\x06output\x18\x02 \x01(\x05\x12\x17\n\ncache_read\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0b\x63\x61\x63he_write\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\r\n\x0b_cache_readB\x0e\n\x0c_cache_writeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'opencode_sync.wire.oc_message_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OCMESSAGE']._serialized_start=143
-  _globals['_OCMESSAGE']._serialized_end=273
-  _globals['_OCUSERMESSAGE']._serialized_start=276
-  _globals['_OCUSERMESSAGE']._serialized_end=462
-  _globals['_OCASSISTANTMESSAGE']._serialized_start=465
-  _globals['_OCASSISTANTMESSAGE']._serialized_end=788
-  _globals['_OCMODELREFERENCE']._serialized_start=790
-  _globals['_OCMODELREFERENCE']._serialized_end=847
-  _globals['_OCTOKENUSAGE']._serialized_start=849
-  _globals['_OCTOKENUSAGE']._serialized_end=976
+  _globals['_OCMESSAGE']._serialized_start=179
+  _globals['_OCMESSAGE']._serialized_end=309
+  _globals['_OCUSERMESSAGE']._serialized_start=312
+  _globals['_OCUSERMESSAGE']._serialized_end=549
+  _globals['_OCASSISTANTMESSAGE']._serialized_start=552
+  _globals['_OCASSISTANTMESSAGE']._serialized_end=1069
+  _globals['_OCMODELREFERENCE']._serialized_start=1071
+  _globals['_OCMODELREFERENCE']._serialized_end=1128
+  _globals['_OCTOKENUSAGE']._serialized_start=1130
+  _globals['_OCTOKENUSAGE']._serialized_end=1257
 # @@protoc_insertion_point(module_scope)

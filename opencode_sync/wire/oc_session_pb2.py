@@ -22,36 +22,37 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from opencode_sync.wire import ext_types_pb2 as opencode__sync_dot_wire_dot_ext__types__pb2
 from opencode_sync.wire import oc_provider_pb2 as opencode__sync_dot_wire_dot_oc__provider__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#opencode_sync/wire/oc_session.proto\x12\x10opencode.session\x1a$opencode_sync/wire/oc_provider.proto\"\xcf\x03\n\rOcSessionInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x11\n\tdirectory\x18\x03 \x01(\t\x12\x16\n\tparent_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x38\n\x07summary\x18\x05 \x01(\x0b\x32\".opencode.session.OcSessionSummaryH\x01\x88\x01\x01\x12\x34\n\x05share\x18\x06 \x01(\x0b\x32 .opencode.session.OcSessionShareH\x02\x88\x01\x01\x12\r\n\x05title\x18\x07 \x01(\t\x12\x0f\n\x07version\x18\x08 \x01(\t\x12-\n\x04time\x18\t \x01(\x0b\x32\x1f.opencode.session.OcSessionTime\x12>\n\npermission\x18\n \x01(\x0b\x32%.opencode.session.OcPermissionRulesetH\x03\x88\x01\x01\x12\x36\n\x06revert\x18\x0b \x01(\x0b\x32!.opencode.session.OcSessionRevertH\x04\x88\x01\x01\x42\x0c\n\n_parent_idB\n\n\x08_summaryB\x08\n\x06_shareB\r\n\x0b_permissionB\t\n\x07_revert\"}\n\rOcSessionTime\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x03\x12\x0f\n\x07updated\x18\x02 \x01(\x03\x12\x17\n\ncompacting\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\x08\x61rchived\x18\x04 \x01(\x03H\x01\x88\x01\x01\x42\r\n\x0b_compactingB\x0b\n\t_archived\"t\n\x10OcSessionSummary\x12\x11\n\tadditions\x18\x01 \x01(\x05\x12\x11\n\tdeletions\x18\x02 \x01(\x05\x12\r\n\x05\x66iles\x18\x03 \x01(\x05\x12+\n\x05\x64iffs\x18\x04 \x03(\x0b\x32\x1c.opencode.session.OcFileDiff\"_\n\nOcFileDiff\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\x12\x11\n\tadditions\x18\x04 \x01(\x05\x12\x11\n\tdeletions\x18\x05 \x01(\x05\"\x1d\n\x0eOcSessionShare\x12\x0b\n\x03url\x18\x01 \x01(\t\"\x87\x01\n\x0fOcSessionRevert\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x14\n\x07part_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08snapshot\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x11\n\x04\x64iff\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\n\n\x08_part_idB\x0b\n\t_snapshotB\x07\n\x05_diff\"m\n\x10OcPermissionRule\x12\x12\n\npermission\x18\x01 \x01(\t\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\x34\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32$.opencode.session.OcPermissionAction\"H\n\x13OcPermissionRuleset\x12\x31\n\x05rules\x18\x01 \x03(\x0b\x32\".opencode.session.OcPermissionRule\"g\n\x10OcModelSelection\x12\x33\n\x08provider\x18\x01 \x01(\x0b\x32!.opencode.provider.OcProviderInfo\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"B\n\rOcSessionList\x12\x31\n\x08sessions\x18\x01 \x03(\x0b\x32\x1f.opencode.session.OcSessionInfo*U\n\x12OcPermissionAction\x12!\n\x1dPERMISSION_ACTION_UNSPECIFIED\x10\x00\x12\t\n\x05\x41LLOW\x10\x01\x12\x08\n\x04\x44\x45NY\x10\x02\x12\x07\n\x03\x41SK\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#opencode_sync/wire/oc_session.proto\x12\x10opencode.session\x1a\"opencode_sync/wire/ext_types.proto\x1a$opencode_sync/wire/oc_provider.proto\"\xe1\x04\n\rOcSessionInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x11\n\tdirectory\x18\x03 \x01(\t\x12\x16\n\tparent_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x38\n\x07summary\x18\x05 \x01(\x0b\x32\".opencode.session.OcSessionSummaryH\x01\x88\x01\x01\x12\x34\n\x05share\x18\x06 \x01(\x0b\x32 .opencode.session.OcSessionShareH\x02\x88\x01\x01\x12\r\n\x05title\x18\x07 \x01(\t\x12\x0f\n\x07version\x18\x08 \x01(\t\x12-\n\x04time\x18\t \x01(\x0b\x32\x1f.opencode.session.OcSessionTime\x12>\n\npermission\x18\n \x01(\x0b\x32%.opencode.session.OcPermissionRulesetH\x03\x88\x01\x01\x12\x36\n\x06revert\x18\x0b \x01(\x0b\x32!.opencode.session.OcSessionRevertH\x04\x88\x01\x01\x12\x12\n\x04\x63ost\x18\xc8\x01 \x01(\x01H\x05\x88\x01\x01\x12&\n\x05usage\x18\xc9\x01 \x01(\x0b\x32\x16.opencode.ext.IpcUsage\x12\x0e\n\x05\x61gent\x18\xca\x01 \x01(\t\x12,\n\x05model\x18\xcb\x01 \x01(\x0b\x32\x1c.opencode.ext.IpcModelChoice\x12\r\n\x04slug\x18\xcc\x01 \x01(\tB\x0c\n\n_parent_idB\n\n\x08_summaryB\x08\n\x06_shareB\r\n\x0b_permissionB\t\n\x07_revertB\x07\n\x05_cost\"}\n\rOcSessionTime\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x03\x12\x0f\n\x07updated\x18\x02 \x01(\x03\x12\x17\n\ncompacting\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\x08\x61rchived\x18\x04 \x01(\x03H\x01\x88\x01\x01\x42\r\n\x0b_compactingB\x0b\n\t_archived\"t\n\x10OcSessionSummary\x12\x11\n\tadditions\x18\x01 \x01(\x05\x12\x11\n\tdeletions\x18\x02 \x01(\x05\x12\r\n\x05\x66iles\x18\x03 \x01(\x05\x12+\n\x05\x64iffs\x18\x04 \x03(\x0b\x32\x1c.opencode.session.OcFileDiff\"\x80\x01\n\nOcFileDiff\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\x12\x11\n\tadditions\x18\x04 \x01(\x05\x12\x11\n\tdeletions\x18\x05 \x01(\x05\x12\x0e\n\x05patch\x18\xc8\x01 \x01(\t\x12\x0f\n\x06status\x18\xc9\x01 \x01(\t\"\x1d\n\x0eOcSessionShare\x12\x0b\n\x03url\x18\x01 \x01(\t\"\x87\x01\n\x0fOcSessionRevert\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x14\n\x07part_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08snapshot\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x11\n\x04\x64iff\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\n\n\x08_part_idB\x0b\n\t_snapshotB\x07\n\x05_diff\"m\n\x10OcPermissionRule\x12\x12\n\npermission\x18\x01 \x01(\t\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\x34\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32$.opencode.session.OcPermissionAction\"H\n\x13OcPermissionRuleset\x12\x31\n\x05rules\x18\x01 \x03(\x0b\x32\".opencode.session.OcPermissionRule\"g\n\x10OcModelSelection\x12\x33\n\x08provider\x18\x01 \x01(\x0b\x32!.opencode.provider.OcProviderInfo\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"B\n\rOcSessionList\x12\x31\n\x08sessions\x18\x01 \x03(\x0b\x32\x1f.opencode.session.OcSessionInfo*U\n\x12OcPermissionAction\x12!\n\x1dPERMISSION_ACTION_UNSPECIFIED\x10\x00\x12\t\n\x05\x41LLOW\x10\x01\x12\x08\n\x04\x44\x45NY\x10\x02\x12\x07\n\x03\x41SK\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'opencode_sync.wire.oc_session_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OCPERMISSIONACTION']._serialized_start=1430
-  _globals['_OCPERMISSIONACTION']._serialized_end=1515
-  _globals['_OCSESSIONINFO']._serialized_start=96
-  _globals['_OCSESSIONINFO']._serialized_end=559
-  _globals['_OCSESSIONTIME']._serialized_start=561
-  _globals['_OCSESSIONTIME']._serialized_end=686
-  _globals['_OCSESSIONSUMMARY']._serialized_start=688
-  _globals['_OCSESSIONSUMMARY']._serialized_end=804
-  _globals['_OCFILEDIFF']._serialized_start=806
-  _globals['_OCFILEDIFF']._serialized_end=901
-  _globals['_OCSESSIONSHARE']._serialized_start=903
-  _globals['_OCSESSIONSHARE']._serialized_end=932
-  _globals['_OCSESSIONREVERT']._serialized_start=935
-  _globals['_OCSESSIONREVERT']._serialized_end=1070
-  _globals['_OCPERMISSIONRULE']._serialized_start=1072
-  _globals['_OCPERMISSIONRULE']._serialized_end=1181
-  _globals['_OCPERMISSIONRULESET']._serialized_start=1183
-  _globals['_OCPERMISSIONRULESET']._serialized_end=1255
-  _globals['_OCMODELSELECTION']._serialized_start=1257
-  _globals['_OCMODELSELECTION']._serialized_end=1360
-  _globals['_OCSESSIONLIST']._serialized_start=1362
-  _globals['_OCSESSIONLIST']._serialized_end=1428
+  _globals['_OCPERMISSIONACTION']._serialized_start=1646
+  _globals['_OCPERMISSIONACTION']._serialized_end=1731
+  _globals['_OCSESSIONINFO']._serialized_start=132
+  _globals['_OCSESSIONINFO']._serialized_end=741
+  _globals['_OCSESSIONTIME']._serialized_start=743
+  _globals['_OCSESSIONTIME']._serialized_end=868
+  _globals['_OCSESSIONSUMMARY']._serialized_start=870
+  _globals['_OCSESSIONSUMMARY']._serialized_end=986
+  _globals['_OCFILEDIFF']._serialized_start=989
+  _globals['_OCFILEDIFF']._serialized_end=1117
+  _globals['_OCSESSIONSHARE']._serialized_start=1119
+  _globals['_OCSESSIONSHARE']._serialized_end=1148
+  _globals['_OCSESSIONREVERT']._serialized_start=1151
+  _globals['_OCSESSIONREVERT']._serialized_end=1286
+  _globals['_OCPERMISSIONRULE']._serialized_start=1288
+  _globals['_OCPERMISSIONRULE']._serialized_end=1397
+  _globals['_OCPERMISSIONRULESET']._serialized_start=1399
+  _globals['_OCPERMISSIONRULESET']._serialized_end=1471
+  _globals['_OCMODELSELECTION']._serialized_start=1473
+  _globals['_OCMODELSELECTION']._serialized_end=1576
+  _globals['_OCSESSIONLIST']._serialized_start=1578
+  _globals['_OCSESSIONLIST']._serialized_end=1644
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from opencode_sync.wire import ext_types_pb2 as _ext_types_pb2
 from opencode_sync.wire import oc_provider_pb2 as _oc_provider_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -20,7 +21,7 @@ DENY: OcPermissionAction
 ASK: OcPermissionAction
 
 class OcSessionInfo(_message.Message):
-    __slots__ = ("id", "project_id", "directory", "parent_id", "summary", "share", "title", "version", "time", "permission", "revert")
+    __slots__ = ("id", "project_id", "directory", "parent_id", "summary", "share", "title", "version", "time", "permission", "revert", "cost", "usage", "agent", "model", "slug")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     DIRECTORY_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +33,11 @@ class OcSessionInfo(_message.Message):
     TIME_FIELD_NUMBER: _ClassVar[int]
     PERMISSION_FIELD_NUMBER: _ClassVar[int]
     REVERT_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    SLUG_FIELD_NUMBER: _ClassVar[int]
     id: str
     project_id: str
     directory: str
@@ -43,7 +49,12 @@ class OcSessionInfo(_message.Message):
     time: OcSessionTime
     permission: OcPermissionRuleset
     revert: OcSessionRevert
-    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., directory: _Optional[str] = ..., parent_id: _Optional[str] = ..., summary: _Optional[_Union[OcSessionSummary, _Mapping[str, _Any]]] = ..., share: _Optional[_Union[OcSessionShare, _Mapping[str, _Any]]] = ..., title: _Optional[str] = ..., version: _Optional[str] = ..., time: _Optional[_Union[OcSessionTime, _Mapping[str, _Any]]] = ..., permission: _Optional[_Union[OcPermissionRuleset, _Mapping[str, _Any]]] = ..., revert: _Optional[_Union[OcSessionRevert, _Mapping[str, _Any]]] = ...) -> None: ...
+    cost: float
+    usage: _ext_types_pb2.IpcUsage
+    agent: str
+    model: _ext_types_pb2.IpcModelChoice
+    slug: str
+    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[str] = ..., directory: _Optional[str] = ..., parent_id: _Optional[str] = ..., summary: _Optional[_Union[OcSessionSummary, _Mapping[str, _Any]]] = ..., share: _Optional[_Union[OcSessionShare, _Mapping[str, _Any]]] = ..., title: _Optional[str] = ..., version: _Optional[str] = ..., time: _Optional[_Union[OcSessionTime, _Mapping[str, _Any]]] = ..., permission: _Optional[_Union[OcPermissionRuleset, _Mapping[str, _Any]]] = ..., revert: _Optional[_Union[OcSessionRevert, _Mapping[str, _Any]]] = ..., cost: _Optional[float] = ..., usage: _Optional[_Union[_ext_types_pb2.IpcUsage, _Mapping[str, _Any]]] = ..., agent: _Optional[str] = ..., model: _Optional[_Union[_ext_types_pb2.IpcModelChoice, _Mapping[str, _Any]]] = ..., slug: _Optional[str] = ...) -> None: ...
 
 class OcSessionTime(_message.Message):
     __slots__ = ("created", "updated", "compacting", "archived")
@@ -70,18 +81,22 @@ class OcSessionSummary(_message.Message):
     def __init__(self, additions: _Optional[int] = ..., deletions: _Optional[int] = ..., files: _Optional[int] = ..., diffs: _Optional[_Iterable[_Union[OcFileDiff, _Mapping[str, _Any]]]] = ...) -> None: ...
 
 class OcFileDiff(_message.Message):
-    __slots__ = ("file", "before", "after", "additions", "deletions")
+    __slots__ = ("file", "before", "after", "additions", "deletions", "patch", "status")
     FILE_FIELD_NUMBER: _ClassVar[int]
     BEFORE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     ADDITIONS_FIELD_NUMBER: _ClassVar[int]
     DELETIONS_FIELD_NUMBER: _ClassVar[int]
+    PATCH_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
     file: str
     before: str
     after: str
     additions: int
     deletions: int
-    def __init__(self, file: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ..., additions: _Optional[int] = ..., deletions: _Optional[int] = ...) -> None: ...
+    patch: str
+    status: str
+    def __init__(self, file: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ..., additions: _Optional[int] = ..., deletions: _Optional[int] = ..., patch: _Optional[str] = ..., status: _Optional[str] = ...) -> None: ...
 
 class OcSessionShare(_message.Message):
     __slots__ = ("url",)

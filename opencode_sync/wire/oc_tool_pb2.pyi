@@ -1,8 +1,9 @@
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import Any as _Any, ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -101,18 +102,26 @@ class OcToolTimeWithEnd(_message.Message):
     def __init__(self, start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
 
 class OcPermissionRequest(_message.Message):
-    __slots__ = ("id", "permission", "action", "tool", "timestamp")
+    __slots__ = ("id", "permission", "action", "tool", "timestamp", "patterns", "always", "message_id", "call_id")
     ID_FIELD_NUMBER: _ClassVar[int]
     PERMISSION_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     TOOL_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    PATTERNS_FIELD_NUMBER: _ClassVar[int]
+    ALWAYS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
     id: str
     permission: str
     action: str
     tool: OcPermissionToolContext
     timestamp: int
-    def __init__(self, id: _Optional[str] = ..., permission: _Optional[str] = ..., action: _Optional[str] = ..., tool: _Optional[_Union[OcPermissionToolContext, _Mapping[str, _Any]]] = ..., timestamp: _Optional[int] = ...) -> None: ...
+    patterns: _containers.RepeatedScalarFieldContainer[str]
+    always: _containers.RepeatedScalarFieldContainer[str]
+    message_id: str
+    call_id: str
+    def __init__(self, id: _Optional[str] = ..., permission: _Optional[str] = ..., action: _Optional[str] = ..., tool: _Optional[_Union[OcPermissionToolContext, _Mapping[str, _Any]]] = ..., timestamp: _Optional[int] = ..., patterns: _Optional[_Iterable[str]] = ..., always: _Optional[_Iterable[str]] = ..., message_id: _Optional[str] = ..., call_id: _Optional[str] = ...) -> None: ...
 
 class OcPermissionToolContext(_message.Message):
     __slots__ = ("name", "input")

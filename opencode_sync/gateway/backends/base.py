@@ -11,10 +11,15 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from typing import Protocol, Self
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import IpcError
+from opencode_sync.gateway.cancellation import Cancellation
 from opencode_sync.wire import (
+    ext_event_pb2,
+    ext_operations_pb2,
+    ext_prompt_pb2,
     ipc_pb2,
     oc_agent_pb2,
     oc_auth_pb2,
@@ -22,7 +27,7 @@ from opencode_sync.wire import (
     oc_session_pb2,
 )
 
-__all__ = ["Backend", "BackendError", "check_session_id"]
+__all__ = ["Backend", "BackendError", "EventSink", "Subscription", "check_session_id"]
 
 
 class BackendError(IpcError):
@@ -35,6 +40,26 @@ class BackendError(IpcError):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class EventSink(Protocol):
+    """Where the events of one subscription go. Called by one thread at a time; must not block."""
+
+    def opened(self) -> None:
+        """From here on no event is passed over. Comes before the first event."""
+
+    def event(self, event: ext_event_pb2.IpcEvent) -> None:
+        """One event. It is shared with other sinks: read it, do not change it."""
+
+    def ended(self, reason: str) -> None:
+        """There will be no more, and why. Comes once at most; not after ``Subscription.close``."""
+
+
+class Subscription(Protocol):
+    """A subscription that goes on until it is closed, or its sink is told of the end."""
+
+    def close(self) -> None:
+        """End it: once this returns the sink is not called any more. More than once is fine."""
 
 
 class Backend(ABC):
@@ -118,6 +143,7 @@ class Backend(ABC):
         provider_id: str,
         agent: str | None,
         deadline: Deadline,
+        cancellation: Cancellation | None = None,
     ) -> oc_message_pb2.OcMessage:
         """Send a prompt, wait until its run has ended, and return the run's last message.
 
@@ -128,6 +154,7 @@ class Backend(ABC):
             provider_id: Whose model it is.
             agent: None leaves it to the backend.
             deadline: When to abort the run.
+            cancellation: Aborts the run as well.
 
         Raises:
             BackendError: INVALID_MESSAGE for a field that is blank or names nothing there is.
@@ -178,6 +205,99 @@ class Backend(ABC):
     ) -> ipc_pb2.IpcUpdateConfigResponse:
         """Replace the client application's settings; what is wrong with them is in the answer."""
         raise self._missing("update_config")
+
+    # This project's extensions...
+
+    def in_directory(self, directory: str) -> Self:
+        """Return a view of this backend for the project in a folder; the rest is shared.
+
+        Args:
+            directory: An absolute path where the server runs.
+        """
+        raise self._missing("a project folder of the client's choice")
+
+    def backend_info(self, *, deadline: Deadline) -> ext_operations_pb2.IpcBackendInfo:
+        """Return what is known of this backend and its server; the gateway adds its own version."""
+        return ext_operations_pb2.IpcBackendInfo(backend=self.name, description=self.description)
+
+    def get_session(self, session_id: str, *, deadline: Deadline) -> oc_session_pb2.OcSessionInfo:
+        """Return one session.
+
+        Raises:
+            BackendError: INVALID_MESSAGE for an id that no session has.
+        """
+        raise self._missing("get_session")
+
+    def update_session(
+        self, session_id: str, *, title: str | None, archived: bool | None, deadline: Deadline
+    ) -> oc_session_pb2.OcSessionInfo:
+        """Change what is not None, and return the session as it is then."""
+        raise self._missing("update_session")
+
+    def list_messages(
+        self, session_id: str, *, limit: int, deadline: Deadline
+    ) -> list[oc_message_pb2.OcMessage]:
+        """Return a session's messages, the oldest first; the newest ``limit`` of them, 0 for all."""
+        raise self._missing("list_messages")
+
+    def abort_session(self, session_id: str, *, deadline: Deadline) -> bool:
+        """Abort what runs in a session; returns whether nothing runs any more."""
+        raise self._missing("abort_session")
+
+    def list_models(self, *, deadline: Deadline) -> ext_operations_pb2.IpcModelList:
+        """Return the models that can be used."""
+        raise self._missing("list_models")
+
+    def reply_permission(
+        self, request: ext_operations_pb2.IpcReplyPermissionRequest, *, deadline: Deadline
+    ) -> None:
+        """Answer a permission question.
+
+        Raises:
+            BackendError: INVALID_MESSAGE: there is no such question, or it was answered before.
+        """
+        raise self._missing("reply_permission")
+
+    def reply_question(
+        self, request: ext_operations_pb2.IpcReplyQuestionRequest, *, deadline: Deadline
+    ) -> None:
+        """Answer a question of the model's; raises as ``reply_permission`` does."""
+        raise self._missing("reply_question")
+
+    def subscribe(
+        self, request: ext_event_pb2.IpcSubscribeRequest, sink: EventSink, *, deadline: Deadline
+    ) -> Subscription:
+        """Have the events that ``request`` asks for go to ``sink``, from ``sink.opened`` on.
+
+        Returns once the sink was opened. Until the deadline the backend may wait for its server to
+        confirm.
+        """
+        raise self._missing("subscribe")
+
+    def prompt(
+        self,
+        request: ext_prompt_pb2.IpcPromptRequest,
+        sink: EventSink,
+        *,
+        deadline: Deadline,
+        cancellation: Cancellation,
+    ) -> ext_prompt_pb2.IpcRunResult:
+        """Run a prompt to its end. Of the sink only ``event`` is called, and not after the return.
+
+        Args:
+            request: What is asked; ``timeout_seconds`` is in the deadline already.
+            sink: Gets the events that ``request.events`` asks for.
+            deadline: When to abort the run.
+            cancellation: Aborts the run as well.
+
+        Returns:
+            The run's messages, and why it failed, if it did.
+
+        Raises:
+            BackendError: no run was begun, for a reason that has nothing to do with the prompt
+                (NO_SERVER), or a field cannot be right (INVALID_MESSAGE).
+        """
+        raise self._missing("prompt")
 
     def _missing(self, operation: str) -> BackendError:
         return BackendError(

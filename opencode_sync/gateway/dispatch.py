@@ -2,17 +2,25 @@
 
 Every request gets exactly one answer of here, whatever the backend does. What the backend says by
 ``BackendError`` goes to the client as it is; any other exception is a bug, of which the client is
-told only that there is one.
+told only that there is one. When a request was cancelled, its errors say that and nothing else,
+but a result that there is goes out: it may be what was made until then.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 from google.protobuf.message import DecodeError, EncodeError
 from loguru import logger
 
 from opencode_sync.deadline import Deadline
-from opencode_sync.gateway.backends.base import Backend, BackendError
+from opencode_sync.gateway.answer_sizes import AnswerSizes
+from opencode_sync.gateway.backends.base import Backend, BackendError, EventSink, Subscription
+from opencode_sync.gateway.cancellation import Cancellation
 from opencode_sync.gateway.handlers import HANDLERS
+from opencode_sync.gateway.handlers_runs import RUN_HANDLERS, RunHandler, run_seconds
+from opencode_sync.gateway.link import Link
+from opencode_sync.gateway.pushes import EventEncoder, Pushes
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["Dispatcher", "decode_request", "error_answer"]
@@ -37,6 +45,8 @@ def error_answer(request_id: int, code: int, message: str) -> bytes:
 class Dispatcher:
     """Answers requests with the help of a backend. Any thread may call any method.
 
+    Of each request its wrapping was taken off before; ``directory`` is what that named, or "".
+
     Args:
         backend: Does the work.
         request_timeout: Seconds the backend has for one request...
@@ -56,41 +66,103 @@ class Dispatcher:
         self._request_timeout = request_timeout
         self._prompt_timeout = request_timeout if prompt_timeout is None else prompt_timeout
         self._max_message_size = max_message_size
-        # How large the newest list was, and what was created since; a guess, so it has no lock.
-        self._list_size: int | None = None
+        self._sizes = AnswerSizes(backend.list_size)
+        self._encode_event = EventEncoder()
 
-    def expected_size(self, request: ipc_pb2.IpcClientMessage) -> int:
+    def expected_size(self, request: ipc_pb2.IpcClientMessage, directory: str = "") -> int:
         """Return about how many bytes the answer of a request will have."""
-        if request.WhichOneof("payload") == "list_sessions":
-            size = self._list_size
-            return self._backend.list_size() if size is None else size
-        return request.ByteSize()  # a created session's title comes back
+        return self._sizes.expected(request, directory)
 
-    def answer(self, request: ipc_pb2.IpcClientMessage) -> bytes:
+    def answer(self, request: ipc_pb2.IpcClientMessage, directory: str = "") -> bytes:
         """Return the encoded answer; never raises."""
         operation = request.WhichOneof("payload")
         try:
-            answer = self._encoded(self._answer(request, operation), operation)
-            if operation == "list_sessions":
-                self._list_size = len(answer)
-            elif operation == "create_session" and self._list_size is not None:
-                self._list_size += len(answer)
-            return answer
-        except BackendError as error:
-            return error_answer(request.request_id, error.code, error.message)
-        except Exception:  # noqa: BLE001
-            logger.bind(request_id=request.request_id, operation=operation).exception(
-                "a request failed for a reason the gateway does not know"
+            answer = self._encoded(self._answer(request, operation, directory), operation)
+        except Exception as error:  # noqa: BLE001
+            return _error(request, error)
+        self._sizes.note(request, directory, len(answer))
+        return answer
+
+    def run(
+        self,
+        request: ipc_pb2.IpcClientMessage,
+        directory: str = "",
+        *,
+        cancellation: Cancellation,
+        pushes: Pushes,
+    ) -> bytes:
+        """Return the encoded answer of a request that waits for a model; never raises.
+
+        Once it returns nothing is pushed any more.
+        """
+        operation = request.WhichOneof("payload")
+        answer = ipc_pb2.IpcServerMessage(request_id=request.request_id)
+        try:
+            self._check(request, operation)
+            handler: RunHandler = RUN_HANDLERS[operation]
+            deadline = Deadline.after(run_seconds(request, self._prompt_timeout))
+            backend = self._backend_for(directory)
+            handler(backend, request, answer, deadline, cancellation, pushes)
+            missed = pushes.shut()
+            if answer.HasField("run_result"):
+                answer.run_result.missed += missed
+            return self._encoded(answer, operation)
+        except Exception as error:  # noqa: BLE001
+            pushes.shut()
+            return _error(request, error, cancellation)
+
+    def pushes(
+        self, link: Link, request: ipc_pb2.IpcClientMessage, on_end: Callable[[str], object]
+    ) -> Pushes:
+        """Return where the events for a request go."""
+        return Pushes(
+            link,
+            request.request_id,
+            encode=self._encode_event,
+            max_message_size=self._max_message_size,
+            on_end=on_end,
+        )
+
+    def subscribe(
+        self, request: ipc_pb2.IpcClientMessage, directory: str, sink: EventSink
+    ) -> Subscription:
+        """Begin a subscription.
+
+        Raises:
+            BackendError: there is none, and why.
+        """
+        try:
+            self._check(request, "subscribe")
+            return self._backend_for(directory).subscribe(
+                request.subscribe, sink, deadline=Deadline.after(self._request_timeout)
             )
-            return error_answer(
-                request.request_id,
-                ipc_pb2.IPC_ERROR_CODE_INTERNAL_ERROR,
-                f"{operation} failed inside the gateway; its log has the details",
-            )
+        except BackendError:
+            raise
+        except Exception as error:
+            raise _hidden(request, error) from error
 
     def _answer(
-        self, request: ipc_pb2.IpcClientMessage, operation: str | None
+        self, request: ipc_pb2.IpcClientMessage, operation: str | None, directory: str
     ) -> ipc_pb2.IpcServerMessage:
+        self._check(request, operation)
+        handler = HANDLERS.get(operation or "")
+        if handler is None:
+            raise BackendError(
+                ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED,
+                f"{operation} is not served by this gateway with its {self._backend.name} backend; "
+                f"use OpenCode's own interface for it",
+            )
+        answer = ipc_pb2.IpcServerMessage(request_id=request.request_id)
+        deadline = Deadline.after(self._seconds(request, operation))
+        handler(self._backend_for(directory), request, answer, deadline)
+        return answer
+
+    def _check(self, request: ipc_pb2.IpcClientMessage, operation: str | None) -> None:
+        """Refuse what no backend has to see.
+
+        Raises:
+            BackendError: it is refused, and why.
+        """
         if operation is None:
             raise BackendError(
                 ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE,
@@ -106,20 +178,11 @@ class Dispatcher:
                 ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE,
                 "request_id must not be 0, which stands for no request; count up from 2",
             )
-        handler = HANDLERS.get(operation)
-        if handler is None:
-            raise BackendError(
-                ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED,
-                f"{operation} is not served by this gateway with its {self._backend.name} backend; "
-                f"use OpenCode's own interface for it",
-            )
-        answer = ipc_pb2.IpcServerMessage(request_id=request.request_id)
-        handler(self._backend, request, answer, Deadline.after(self._seconds(request, operation)))
-        return answer
 
-    def _seconds(self, request: ipc_pb2.IpcClientMessage, operation: str) -> float:
-        if operation == "send_message":
-            return self._prompt_timeout
+    def _backend_for(self, directory: str) -> Backend:
+        return self._backend.in_directory(directory) if directory else self._backend
+
+    def _seconds(self, request: ipc_pb2.IpcClientMessage, operation: str | None) -> float:
         if operation == "sync_auth_keys" and request.sync_auth_keys.timeout_secs:
             # The client's own choice, as long as it holds no thread of ours for hours.
             return min(request.sync_auth_keys.timeout_secs, self._prompt_timeout)
@@ -136,11 +199,38 @@ class Dispatcher:
         raise BackendError(
             ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR,
             f"the answer has {size} bytes, more than the {self._max_message_size} one message may "
-            f"have; {_less(operation)}",
+            f"have; {_LESS.get(operation, 'delete sessions you do not need')}",
         )
 
 
-def _less(operation: str | None) -> str:
-    if operation == "send_message":
-        return "ask the agent for a shorter answer, or to write it into a file"
-    return "delete sessions you do not need"
+_LESS: Mapping[str | None, str] = {
+    "send_message": "ask the agent for a shorter answer, or to write it into a file",
+    "prompt": "the run has ended and its messages are kept: get the newest with list_messages and "
+    "a limit, and ask the agent to write large results into files",
+    "list_messages": "ask for fewer with a limit",
+}
+
+
+def _error(
+    request: ipc_pb2.IpcClientMessage,
+    error: Exception,
+    cancellation: Cancellation | None = None,
+) -> bytes:
+    """Return the encoded answer for whatever went wrong."""
+    if not isinstance(error, BackendError):
+        error = _hidden(request, error)
+    if cancellation is not None and cancellation.cancelled:
+        error = BackendError(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, cancellation.reason)
+    return error_answer(request.request_id, error.code, error.message)
+
+
+def _hidden(request: ipc_pb2.IpcClientMessage, error: Exception) -> BackendError:
+    """Log a bug, and return what the client is told of it."""
+    operation = request.WhichOneof("payload")
+    logger.bind(request_id=request.request_id, operation=operation).opt(exception=error).error(
+        "a request failed for a reason the gateway does not know"
+    )
+    return BackendError(
+        ipc_pb2.IPC_ERROR_CODE_INTERNAL_ERROR,
+        f"{operation} failed inside the gateway; its log has the details",
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import Backend, BackendError
+from opencode_sync.gateway.handlers_ext import EXTENSION_HANDLERS
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["HANDLERS", "Handler"]
@@ -96,24 +97,6 @@ def _delete_session(
     success = backend.delete_session(session_id, deadline=deadline)
     answer.delete_session_response.success = success
     answer.delete_session_response.SetInParent()
-
-
-def _send_message(
-    backend: Backend,
-    request: ipc_pb2.IpcClientMessage,
-    answer: ipc_pb2.IpcServerMessage,
-    deadline: Deadline,
-) -> None:
-    wanted = request.send_message
-    message = backend.send_message(
-        wanted.session_id,
-        wanted.text,
-        model_id=wanted.model_id,
-        provider_id=wanted.provider_id,
-        agent=wanted.agent if wanted.HasField("agent") else None,
-        deadline=deadline,
-    )
-    answer.send_message_response.CopyFrom(message)
 
 
 def _list_agents(
@@ -207,7 +190,6 @@ HANDLERS: Mapping[str, Handler] = {
     "list_sessions": _list_sessions,
     "create_session": _create_session,
     "delete_session": _delete_session,
-    "send_message": _send_message,
     "list_agents": _list_agents,
     "get_provider_status": _get_provider_status,
     "set_auth": _set_auth,
@@ -216,4 +198,5 @@ HANDLERS: Mapping[str, Handler] = {
     "sync_auth_keys": _sync_auth_keys,
     "get_config": _get_config,
     "update_config": _update_config,
+    **EXTENSION_HANDLERS,
 }

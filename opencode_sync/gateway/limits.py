@@ -29,10 +29,16 @@ class GatewayLimits:
     """Connections without a token yet; one more soon pushes out the oldest of them."""
 
     max_in_flight: int = 64
-    """Requests of one connection that are worked on at a time."""
+    """Requests of one connection that are worked on at a time, but for those of the next kind."""
+
+    max_runs: int = 256
+    """Requests of one connection that wait for a model at a time."""
 
     max_queued: int = 1024
     """Requests of one connection that wait for their turn; then nothing more is read from it."""
+
+    max_subscriptions: int = 1024
+    """Subscriptions of one connection at a time."""
 
     max_message_size: int = 64 * 1024 * 1024
     """Bytes of one message, in either direction."""
@@ -44,7 +50,7 @@ class GatewayLimits:
     """Seconds the backend has for one request, unless that waits for a model."""
 
     prompt_timeout: float = 600.0
-    """Seconds a prompt's run may take until it is aborted; runs take minutes."""
+    """Seconds a run may take until it is aborted, if the client does not say; runs take minutes."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

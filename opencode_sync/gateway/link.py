@@ -54,8 +54,20 @@ class Link(ABC):
         """Send a message; returns False when the link has ended, which it does if that stalls."""
 
     @abstractmethod
-    def nudge(self) -> None:
-        """Show the peer a sign of life, without waiting."""
+    def offer(self, message: bytes, *, urgent: bool = False) -> bool:
+        """Send a message without waiting for the peer, if there is room for it.
+
+        Args:
+            message: The whole message.
+            urgent: Find room for it in any case. For what is small, seldom, and must not be lost.
+
+        Returns:
+            Whether it was taken: not when the peer has left too much unread, or the link has ended.
+        """
+
+    @abstractmethod
+    def nudge(self) -> bool:
+        """Show the peer a sign of life, without waiting; returns False when the link has ended."""
 
     @abstractmethod
     def close(self, code: int, reason: str, deadline: Deadline) -> None:
@@ -70,8 +82,14 @@ class Link(ABC):
         """End the link and free what it holds. Reader only, as its last act."""
 
 
+_OFFERED_SIZE = 4 << 20
+
+
 class MemoryLink(Link):
-    """The backend's end of ``memory_link``; a client that does not read costs only its own memory.
+    """The backend's end of ``memory_link``.
+
+    A client that does not read costs only its own process's memory, and of answers only as much as
+    it asked for. What it did not ask for, message by message, has a bound.
 
     Args:
         peer: The end to serve.
@@ -103,8 +121,15 @@ class MemoryLink(Link):
     def send(self, message: bytes) -> bool:
         return self._peer.send(message)
 
-    def nudge(self) -> None:
-        """Nothing to do: a link in memory lives as long as the process."""
+    def offer(self, message: bytes, *, urgent: bool = False) -> bool:
+        unread = self._peer.unread
+        if unread and unread + len(message) > _OFFERED_SIZE and not urgent:
+            return False
+        return self._peer.send(message)
+
+    def nudge(self) -> bool:
+        # Nothing to show: a link in memory lives as long as the process.
+        return not self._peer.ended
 
     def close(self, code: int, reason: str, deadline: Deadline) -> None:
         self._peer.close(code, reason)

@@ -2,8 +2,10 @@
 
 Whoever has something to send adds it, and then writes all there is, unless another thread does so
 at the moment: answers that come together leave together. When the peer takes nothing for a while it
-is dropped, and everybody is let go. The thread that reads never waits in a write: what it owes the
-peer is written as far as it goes, and the rest is left to another thread.
+is dropped, and everybody is let go. The thread that reads never waits in a write, nor does one that
+brings events: what those have is written as far as it goes, and the rest is left to another thread.
+Nobody writes on for ever, either, when the others never cease to add: after a share somebody else
+goes on.
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ __all__ = ["Output"]
 _WRITE_SIZE = 1 << 18
 _FULL_SIZE = 8 << 20
 _FULL_PIECES = 8192
+_OFFERED_SIZE = _FULL_SIZE // 2
+_OFFERED_PIECES = _FULL_PIECES // 2
+_SHARE = _FULL_SIZE
+"""Bytes that one thread writes, also for others, before it lets go."""
 
 
 class Output:
@@ -79,6 +85,16 @@ class Output:
         with self._changed:
             self._changed.wait_for(lambda: len(self._pieces) < _FULL_PIECES or self._dead)
 
+    def has_room(self, size: int) -> bool:
+        """Return whether a piece that nobody waits to add may be added.
+
+        So few that those who do wait for room, or for few pieces, need not wait for these alone.
+        """
+        with self._changed:
+            return len(self._pieces) < _OFFERED_PIECES and (
+                not self._size or self._size + size <= _OFFERED_SIZE
+            )
+
     def wait_unused(self, deadline: Deadline | None = None) -> None:
         """Wait until no thread writes; soon after ``abort``, which wakes who does."""
         with self._changed:
@@ -100,21 +116,34 @@ class Output:
 
     def write_at_once(self) -> None:
         """Write what goes without waiting, and leave the rest to another thread."""
-        if not self.write(0) and not self._later(self.write):
+        if not self._write(0, _WRITE_SIZE) and not self._later(self.write):
             self.abort()
 
-    def write(self, patience: float | None = None) -> bool:
-        """Write until all is out, unless another thread does.
+    def write(self) -> None:
+        """Write until all is out, or for a while, unless another thread does.
 
-        Args:
-            patience: Seconds to wait for the peer to take anything; after that it is dropped. At 0
-                nothing is waited for, and the peer lives on. None means the usual.
+        A peer that takes nothing for too long is dropped.
+        """
+        while not self._write(self._patience, _SHARE):
+            if self._later(self.write):
+                return
+
+    def finish(self, deadline: Deadline) -> None:
+        """Have all written by a deadline; a peer that takes nothing until then is dropped."""
+        while True:
+            left = deadline.remaining()
+            self._write(self._patience if left is None else left, _SHARE)
+            self.wait_unused(deadline)
+            with self._changed:
+                if not self._pieces or deadline.passed():
+                    return
+
+    def _write(self, patience: float, share: int) -> bool:
+        """Write, unless another thread does, up to a share; patience 0 waits for nothing.
 
         Returns:
             False when something is left that nobody writes.
         """
-        if patience is None:
-            patience = self._patience
         with self._changed:
             if self._writing:
                 return True
@@ -122,16 +151,17 @@ class Output:
         while True:
             with self._changed:
                 data = self._next()
-                if not data:
+                if not data or share <= 0:
                     # In one step with the look at the output, so that no piece is left behind.
                     self._stop_writing()
-                    return True
+                    return not data
             try:
-                size = self._send_some(data, patience)
+                size = self._send_some(data[:share], patience)
             except OSError as error:
                 logger.debug("a peer of the gateway was lost in a write: {}", error)
                 self.abort()
                 continue
+            share -= size
             with self._changed:
                 if not size and not patience:
                     self._stop_writing()

@@ -139,8 +139,7 @@ class WebSocketLink(Link):
         # A socket closed with unread bytes resets the connection, and the peer may lose what we
         # wrote last: so end our direction first, and read on until the peer has ended its own.
         deadline = Deadline.after(_LINGER_SECONDS)
-        self._output.write(_LINGER_SECONDS)
-        self._output.wait_unused(deadline)
+        self._output.finish(deadline)
         with contextlib.suppress(OSError, TransportError):
             self._socket.shutdown(socket.SHUT_WR)
             while not (self._output.dead or deadline.passed()):
@@ -231,13 +230,25 @@ class WebSocketLink(Link):
         self._output.write()
         return not self._output.dead
 
-    def nudge(self) -> None:
+    def offer(self, message: bytes, *, urgent: bool = False) -> bool:
         with self._lock:
-            if self._protocol.state is not State.OPEN:
-                return
+            if self._output.dead or self._protocol.state is not State.OPEN:
+                return False
+            if not (urgent or self._output.has_room(len(message))):
+                return False
+            self._protocol.send_binary(message)
+            self._output.add(self._protocol.data_to_send())
+        self._output.write_at_once()
+        return True
+
+    def nudge(self) -> bool:
+        with self._lock:
+            if self._output.dead or self._protocol.state is not State.OPEN:
+                return False
             self._protocol.send_pong(b"")
             self._output.add(self._protocol.data_to_send())
         self._output.write_at_once()
+        return not self._output.dead
 
     def close(self, code: int, reason: str, deadline: Deadline) -> None:
         with self._lock:
@@ -247,7 +258,7 @@ class WebSocketLink(Link):
                 self._output.add(self._protocol.data_to_send())
             elif self._protocol.state is State.CONNECTING:
                 self._output.abort()
-        self._output.write(deadline.remaining())
+        self._output.finish(deadline)
 
     def abort(self) -> None:
         self._output.abort()

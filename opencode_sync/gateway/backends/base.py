@@ -237,7 +237,7 @@ class Backend(ABC):
     def list_messages(
         self, session_id: str, *, limit: int, deadline: Deadline
     ) -> list[oc_message_pb2.OcMessage]:
-        """Return a session's messages, the oldest first; the newest ``limit`` of them, 0 for all."""
+        """Return the newest ``limit`` messages of a session, 0 for all; the oldest first."""
         raise self._missing("list_messages")
 
     def abort_session(self, session_id: str, *, deadline: Deadline) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,10 +22,15 @@ __all__ = ["EmbeddedBackend", "default_database"]
 
 _COLUMNS = "id, project_id, directory, title, version, created, updated"
 _INSERT = f"INSERT INTO session ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
-_SELECT = f"SELECT {_COLUMNS} FROM session ORDER BY updated DESC, id DESC"
+_SELECT = f"SELECT {_COLUMNS}, archived FROM session ORDER BY updated DESC, id DESC"
+_SELECT_ONE = f"SELECT {_COLUMNS}, archived FROM session WHERE id = ?"
+_RENAME = "UPDATE session SET title = ? WHERE id = ?"
+_ARCHIVE = "UPDATE session SET archived = ? WHERE id = ?"
 _DELETE = "DELETE FROM session WHERE id = ?"
 
 _ROWS_AT_ONCE = 2000
+
+_Row = tuple[str, str, str, str, str, int, int, int | None]
 
 
 def default_database() -> Path:
@@ -134,13 +141,46 @@ class EmbeddedBackend(Backend):
             title = f"New session - {made.replace('+00:00', 'Z')}"
         row = (session_id, "global", self._directory, title, self._version, now, now)
         self._file.change(lambda writer: writer.execute(_INSERT, row).rowcount, deadline)
-        return _session_info(row)
+        return _session_info((*row, None))
 
     def delete_session(self, session_id: str, *, deadline: Deadline) -> bool:
         values = (check_session_id(session_id),)
         return (
             self._file.change(lambda writer: writer.execute(_DELETE, values).rowcount, deadline) > 0
         )
+
+    def get_session(self, session_id: str, *, deadline: Deadline) -> oc_session_pb2.OcSessionInfo:
+        with self._file.reading() as reader:
+            row = reader.execute(_SELECT_ONE, (check_session_id(session_id),)).fetchone()
+        return self._found(session_id, row)
+
+    def update_session(
+        self, session_id: str, *, title: str | None, archived: bool | None, deadline: Deadline
+    ) -> oc_session_pb2.OcSessionInfo:
+        check_session_id(session_id)
+        if title is None and archived is None:
+            raise _invalid("title and archived are both absent; give at least one of them")
+        found: list[_Row] = []
+
+        def apply(writer: sqlite3.Connection) -> int:
+            if title is not None:
+                writer.execute(_RENAME, (title, session_id))
+            if archived is not None:
+                moment = time.time_ns() // 1_000_000 if archived else None
+                writer.execute(_ARCHIVE, (moment, session_id))
+            found.extend(writer.execute(_SELECT_ONE, (session_id,)))
+            return len(found)
+
+        self._file.change(apply, deadline)
+        return self._found(session_id, found[0] if found else None)
+
+    def _found(self, session_id: str, row: _Row | None) -> oc_session_pb2.OcSessionInfo:
+        if row is None:
+            raise _invalid(
+                f"session_id: {self.description} has no session {session_id[:100]}; use an id that "
+                f"list_sessions or create_session returned"
+            )
+        return _session_info(row)
 
     # The application's settings
 
@@ -153,15 +193,17 @@ class EmbeddedBackend(Backend):
         return self._config.update(config_json, deadline=deadline)
 
 
-def _session_info(
-    row: tuple[str, str, str, str, str, int, int],
-) -> oc_session_pb2.OcSessionInfo:
-    session_id, project_id, directory, title, version, created, updated = row
+def _invalid(message: str) -> BackendError:
+    return BackendError(ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE, message)
+
+
+def _session_info(row: _Row) -> oc_session_pb2.OcSessionInfo:
+    session_id, project_id, directory, title, version, created, updated, archived = row
     return oc_session_pb2.OcSessionInfo(
         id=session_id,
         project_id=project_id,
         directory=directory,
         title=title,
         version=version,
-        time=oc_session_pb2.OcSessionTime(created=created, updated=updated),
+        time=oc_session_pb2.OcSessionTime(created=created, updated=updated, archived=archived),
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.opencode_mapping import ruleset
+from opencode_sync.gateway.backends.opencode_project import Project
 from opencode_sync.gateway.backends.opencode_tables import (
     Field,
     Oddities,
@@ -12,6 +14,7 @@ from opencode_sync.gateway.backends.opencode_tables import (
     fill,
     flag,
     int32,
+    log_oddities,
     number,
     obj,
     struct,
@@ -19,7 +22,7 @@ from opencode_sync.gateway.backends.opencode_tables import (
 )
 from opencode_sync.wire import oc_agent_pb2 as pb
 
-__all__ = ["read_agents"]
+__all__ = ["list_agents", "read_agents"]
 
 _MODEL = Table({"modelID": Field("model_id", text), "providerID": Field("provider_id", text)})
 _AGENT = Table(
@@ -40,6 +43,17 @@ _AGENT = Table(
     },
     left_out=frozenset({"variant"}),
 )
+
+
+def list_agents(project: Project, deadline: Deadline) -> list[pb.OcAgentInfo]:
+    """See ``OpenCodeBackend.list_agents``."""
+    answer = project.call("GET", "/agent", deadline)
+    if not isinstance(answer, list):
+        raise project.binding.misshapen("GET /agent", "a list of agents")
+    odd = Oddities()
+    agents = read_agents(answer, odd)
+    log_oddities(odd)
+    return agents
 
 
 def read_agents(documents: Iterable[object], odd: Oddities) -> list[pb.OcAgentInfo]:

@@ -12,7 +12,7 @@ import base64
 import json
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
@@ -41,6 +41,7 @@ from opencode_sync.wire import ipc_pb2
 
 __all__ = [
     "MAX_ANSWER_BYTES",
+    "Address",
     "OpenCodeHttp",
     "OutcomeUnknownError",
     "RefusedError",
@@ -119,6 +120,21 @@ def _bad_url(problem: str) -> IpcArgumentError:
     )
 
 
+class Address(NamedTuple):
+    """What a connection to a server needs that is not made by ``OpenCodeHttp``."""
+
+    host: str
+    port: int
+    tls: bool
+    prefix: str
+    """What each path begins with."""
+    headers: Mapping[str, str]
+    """With the password: not for logs."""
+
+    def __repr__(self) -> str:
+        return f"Address({self.host!r}, {self.port})"
+
+
 class OpenCodeHttp:
     """Calls one OpenCode server. Every method may be called by any thread.
 
@@ -154,6 +170,12 @@ class OpenCodeHttp:
 
     def __repr__(self) -> str:
         return f"OpenCodeHttp({self.base_url!r})"
+
+    @property
+    def address(self) -> Address:
+        """Where the server is, and how to log in there."""
+        port = self._port or (443 if self._tls else 80)
+        return Address(self._host, port, self._tls, self._prefix, dict(self._headers))
 
     def close(self) -> None:
         """Close the idle connections; calls in flight end on their own."""

@@ -12,15 +12,17 @@ from opencode_sync.gateway.backends.opencode_tables import (
     Oddities,
     Table,
     fill,
+    flat,
     int32,
     int64,
+    number,
     obj,
     objects,
     text,
 )
 from opencode_sync.wire import oc_session_pb2 as pb
 
-__all__ = ["Oddities", "read_session", "read_sessions", "ruleset"]
+__all__ = ["USAGE", "Oddities", "read_session", "read_sessions", "ruleset"]
 
 _ACTIONS = {"allow": pb.ALLOW, "deny": pb.DENY, "ask": pb.ASK}
 
@@ -41,6 +43,11 @@ def ruleset(target: Message, name: str, value: Any, odd: Oddities, path: str) ->
     return True
 
 
+def _archived(target: Message, name: str, value: Any, odd: Oddities, path: str) -> bool:
+    # A session that was taken out of the archive keeps a zero there; OpenCode has no other way.
+    return (value == 0 and not isinstance(value, bool)) or int64(target, name, value, odd, path)
+
+
 # The tables...
 
 _TIME = Table(
@@ -48,7 +55,7 @@ _TIME = Table(
         "created": Field("created", int64),
         "updated": Field("updated", int64),
         "compacting": Field("compacting", int64),
-        "archived": Field("archived", int64),
+        "archived": Field("archived", _archived),
     }
 )
 _DIFF = Table(
@@ -58,8 +65,9 @@ _DIFF = Table(
         "after": Field("after", text),
         "additions": Field("additions", int32),
         "deletions": Field("deletions", int32),
-    },
-    left_out=frozenset({"patch", "status"}),
+        "patch": Field("patch", text),
+        "status": Field("status", text),
+    }
 )
 _SUMMARY = Table(
     {
@@ -85,6 +93,24 @@ _REVERT = Table(
         "diff": Field("diff", text),
     }
 )
+_CACHE = Table({"read": Field("cache_read", int64), "write": Field("cache_write", int64)})
+USAGE = Table(
+    {
+        "input": Field("input", int64),
+        "output": Field("output", int64),
+        "reasoning": Field("reasoning", int64),
+        "cache": Field("", flat(_CACHE)),
+    },
+    left_out=frozenset({"total"}),
+)
+"""All tokens of a message or a session."""
+_MODEL = Table(
+    {
+        "id": Field("model_id", text),
+        "providerID": Field("provider_id", text),
+        "variant": Field("variant", text),
+    }
+)
 _SESSION = Table(
     {
         "id": Field("id", text),
@@ -98,10 +124,13 @@ _SESSION = Table(
         "time": Field("time", obj(_TIME)),
         "permission": Field("permission", ruleset),
         "revert": Field("revert", obj(_REVERT)),
+        "cost": Field("cost", number),
+        "tokens": Field("usage", obj(USAGE)),
+        "agent": Field("agent", text),
+        "model": Field("model", obj(_MODEL)),
+        "slug": Field("slug", text),
     },
-    left_out=frozenset(
-        {"slug", "path", "cost", "tokens", "agent", "model", "metadata", "workspaceID"}
-    ),
+    left_out=frozenset({"path", "metadata", "workspaceID"}),
 )
 
 

@@ -20,13 +20,14 @@ from opencode_sync.gateway.backends.opencode_tables import (
     Oddities,
     Table,
     fill,
+    flag,
     int32,
     struct,
     text,
 )
 from opencode_sync.wire import oc_message_error_pb2 as pb
 
-__all__ = ["hide_secrets", "message_error", "read_error"]
+__all__ = ["hide_secrets", "message_error", "read_error", "without_secrets"]
 
 _HIDDEN = "[key]"
 
@@ -54,8 +55,9 @@ _ERRORS: Mapping[str, _Error] = {
             "statusCode": Field("status", int32),  # absent when the model cannot be reached
             "responseHeaders": Field("headers", struct),
             "responseBody": Field("cause", text),  # and the code in it: _code_of
+            "isRetryable": Field("retryable", flag),
         },
-        left_out=("isRetryable", "metadata"),
+        left_out=("metadata",),
     ),
     "ProviderAuthError": _error("provider_auth", {"providerID": Field("provider_id", text)}),
     "MessageOutputLengthError": _error(
@@ -134,14 +136,15 @@ def hide_secrets(error: pb.OcMessageError, secrets: Iterable[str]) -> None:
     target = getattr(error, kind)
     for field, value in target.ListFields():
         if isinstance(value, str):
-            setattr(target, field.name, _without(value, secrets))
+            setattr(target, field.name, without_secrets(value, secrets))
         elif isinstance(value, struct_pb2.Struct):
             for each in value.fields.values():
                 if each.WhichOneof("kind") == "string_value":
-                    each.string_value = _without(each.string_value, secrets)
+                    each.string_value = without_secrets(each.string_value, secrets)
 
 
-def _without(text: str, secrets: Iterable[str]) -> str:
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Return a provider's words without the keys in them."""
     for secret in secrets:
         text = text.replace(secret, _HIDDEN)
     return text

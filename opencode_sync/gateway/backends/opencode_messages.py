@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from opencode_sync.gateway.backends.opencode_mapping import USAGE
 from opencode_sync.gateway.backends.opencode_message_errors import message_error
-from opencode_sync.gateway.backends.opencode_parts import TOKENS, read_parts
+from opencode_sync.gateway.backends.opencode_parts import TOKENS, fill_diffs, read_parts
 from opencode_sync.gateway.backends.opencode_struct import clean
 from opencode_sync.gateway.backends.opencode_tables import (
     Field,
     Oddities,
     Table,
     fill,
+    flag,
+    flat,
+    int64,
+    json_text,
     number,
     obj,
+    several,
     text,
     within,
 )
@@ -26,6 +32,8 @@ _MODEL = Table(
     {"modelID": Field("model_id", text), "providerID": Field("provider_id", text)},
     left_out=frozenset({"variant"}),
 )
+_CREATED = Table({"created": Field("created", int64)})
+_TIME = Table({"created": Field("created", int64), "completed": Field("completed", int64)})
 _ASSISTANT = Table(
     {
         "id": Field("id", text),
@@ -33,23 +41,17 @@ _ASSISTANT = Table(
         "role": Field("role", text),
         "modelID": Field("model_id", within("model", text)),
         "providerID": Field("provider_id", within("model", text)),
-        "tokens": Field("tokens", obj(TOKENS)),
+        "tokens": Field("", several(Field("tokens", obj(TOKENS)), Field("usage", obj(USAGE)))),
         "cost": Field("cost", number),
         "error": Field("error", message_error),
+        "parentID": Field("parent_id", text),
+        "time": Field("", flat(_TIME)),
+        "finish": Field("finish", text),
+        "agent": Field("agent", text),
+        "structured": Field("structured_json", json_text),
+        "summary": Field("summary", flag),
     },
-    left_out=frozenset(
-        {
-            "parentID",
-            "mode",
-            "agent",
-            "path",
-            "summary",
-            "time",
-            "finish",
-            "structured",
-            "variant",
-        }
-    ),
+    left_out=frozenset({"mode", "path", "variant"}),
 )
 _USER = Table(
     {
@@ -57,8 +59,12 @@ _USER = Table(
         "sessionID": Field("session_id", text),
         "role": Field("role", text),
         "model": Field("model", obj(_MODEL)),
+        "time": Field("", flat(_CREATED)),
+        "agent": Field("agent", text),
+        "system": Field("system", text),
     },
-    left_out=frozenset({"time", "agent", "summary", "system", "tools", "format", "variant"}),
+    # What the run changed is in "summary"; read_messages puts it where the schema has a place.
+    left_out=frozenset({"summary", "tools", "format", "variant"}),
 )
 
 
@@ -93,15 +99,28 @@ def read_message(document: object, odd: Oddities) -> pb.OcMessage | None:
 
 
 def read_messages(documents: Iterable[object], odd: Oddities) -> list[pb.OcMessage]:
-    """Return the messages among these, in their order; what is no message is counted."""
+    """Return the messages among these, in their order; what is no message is counted.
+
+    Patch parts get the changes that OpenCode keeps with the prompt, if that is among the messages.
+    """
     messages = []
+    changes = {}
     for document in documents:
         message = read_message(document, odd)
         if message is None:
             odd["message"] += 1
-        else:
-            messages.append(message)
+            continue
+        messages.append(message)
+        if message.HasField("user"):
+            changes[message.user.id] = _diffs_of(document)
+        elif message.assistant.parent_id in changes:
+            fill_diffs(message.assistant.parts, changes[message.assistant.parent_id])
     return messages
+
+
+def _diffs_of(document: Any) -> object:
+    summary = document["info"].get("summary")
+    return summary.get("diffs") if isinstance(summary, dict) else None
 
 
 def text_of(documents: object) -> str | None:

@@ -89,8 +89,12 @@ _PARTS: Mapping[str, _Part] = {
     ),
     "tool": _part(
         "tool",
-        {"tool": Field("name", text), "state": Field("state", tool_state)},
-        left_out=("callID", "metadata"),
+        {
+            "callID": Field("call_id", text),
+            "tool": Field("name", text),
+            "state": Field("state", tool_state),
+        },
+        left_out=("metadata",),
     ),
     # Where it lies and what is in it come from several keys: _fill_file.
     "file": _part("file", {}, left_out=("mime", "filename", "url", "source")),

@@ -21,6 +21,7 @@ from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode_discovery import discover
 from opencode_sync.gateway.backends.opencode_errors import no_server, server_error
 from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp, OutcomeUnknownError
+from opencode_sync.gateway.backends.opencode_hub import EventHub
 from opencode_sync.gateway.backends.opencode_keys import KeyChanges
 from opencode_sync.gateway.backends.opencode_process import (
     START_TIMEOUT,
@@ -53,6 +54,11 @@ class Binding:
     """What it was started with, secrets included; None unless it is ours."""
     keys: KeyChanges = field(default_factory=KeyChanges, repr=False, compare=False)
     """Which of its instances do not know a key yet."""
+    events: EventHub = field(init=False, repr=False, compare=False)
+    """What it publishes, for all who want it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "events", EventHub(self.http))
 
     @property
     def info(self) -> ipc_pb2.IpcServerInfo:
@@ -130,6 +136,7 @@ class Binding:
 
     def release(self, deadline: Deadline) -> bool:
         """Let go of it; a server of ours ends. Returns whether that was done in time."""
+        self.events.close()
         self.http.close()
         return self.owned is None or self.owned.stop(deadline)
 
@@ -289,6 +296,7 @@ class Servers:
         if binding is not None and not binding.release(deadline):
             logger.error("OpenCode (process {}) did not end in time", binding.pid)
         if self.configured is not None:
+            self.configured.events.close()
             self.configured.http.close()
 
     @contextmanager
@@ -313,6 +321,8 @@ class Servers:
             previous = binding
         if previous is not None and previous is not self.configured:
             previous.release(deadline)
+        elif previous is not None and previous is not binding:
+            previous.events.disconnect("another OpenCode server is in use now; subscribe again")
         if closed:
             raise _closed()
 

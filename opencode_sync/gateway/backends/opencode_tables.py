@@ -6,12 +6,14 @@ must not hide a user's data: what cannot be carried is passed over and counted u
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
+from loguru import logger
 
 from opencode_sync.gateway.backends.opencode_struct import clean, fill_struct
 
@@ -25,12 +27,16 @@ __all__ = [
     "flat",
     "int32",
     "int64",
+    "json_text",
     "listed",
+    "log_oddities",
     "number",
     "obj",
     "objects",
+    "several",
     "struct",
     "text",
+    "texts",
     "within",
 ]
 
@@ -66,6 +72,12 @@ def fill(
                 odd[f"{path}.{key}"] += 1
         elif value is not None and not field.read(target, field.name, value, odd, f"{path}.{key}"):
             odd[f"{path}.{key}"] += 1
+
+
+def log_oddities(odd: Oddities) -> None:
+    """Tell those who look what an answer held that could not be carried."""
+    if odd:
+        logger.debug("OpenCode's answer held what the schema cannot carry: {}", dict(odd))
 
 
 # The kinds of value...
@@ -180,6 +192,39 @@ def within(message: str, kind: Read) -> Read:
         return kind(getattr(target, message), name, value, odd, path)
 
     return read
+
+
+def several(*fields: Field) -> Read:
+    """A value that goes to more than one field; whether it could is the first one's to say."""
+
+    def read(target: Message, _name: str, value: Any, odd: Oddities, path: str) -> bool:
+        first, *others = fields
+        known = first.read(target, first.name, value, odd, path)
+        for field in others:
+            field.read(target, field.name, value, Oddities(), path)  # counted by the first
+        return known
+
+    return read
+
+
+def json_text(target: Message, name: str, value: Any, _odd: Oddities, _path: str) -> bool:
+    """Any JSON value where the schema has a string: its text."""
+    try:
+        setattr(target, name, clean(json.dumps(value, ensure_ascii=False)))
+    except RecursionError:  # some hundred levels
+        return False
+    return True
+
+
+def texts(target: Message, name: str, value: Any, odd: Oddities, path: str) -> bool:
+    """An array of strings."""
+    if not isinstance(value, list):
+        return False
+    lines = [clean(item) for item in value if isinstance(item, str)]
+    if len(lines) < len(value):
+        odd[f"{path}[]"] += len(value) - len(lines)
+    getattr(target, name).extend(lines)
+    return True
 
 
 def listed(target: Message, name: str, value: Any, odd: Oddities, path: str) -> bool:

@@ -1,4 +1,7 @@
-"""A tool call's state in OpenCode's JSON as the schema's message: one table per status."""
+"""Tool calls and their permission questions in OpenCode's JSON as the schema's messages.
+
+One table per status of a call, and one for the question.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,18 @@ from opencode_sync.gateway.backends.opencode_tables import (
     Oddities,
     Table,
     fill,
+    flat,
     int64,
+    listed,
     obj,
+    several,
     struct,
     text,
+    texts,
+    within,
 )
 
-__all__ = ["tool_state"]
+__all__ = ["PERMISSION", "tool_state"]
 
 _TIME = Table(
     {"start": Field("start", int64), "end": Field("end", int64)},
@@ -65,6 +73,22 @@ _STATES: Mapping[str, Table] = {
         }
     ),
 }
+
+_CALLER = Table({"messageID": Field("message_id", text), "callID": Field("call_id", text)})
+PERMISSION = Table(
+    {
+        "id": Field("id", text),
+        "permission": Field(
+            "", several(Field("permission", text), Field("name", within("tool", text)))
+        ),
+        "patterns": Field("", several(Field("patterns", texts), Field("action", listed))),
+        "always": Field("always", texts),
+        "metadata": Field("input", within("tool", struct)),
+        "tool": Field("", flat(_CALLER)),
+    },
+    left_out=frozenset({"sessionID"}),
+)
+"""A permission question, for ``OcPermissionRequest``. OpenCode does not say when it was asked."""
 
 _ALWAYS_THERE = ("input", "metadata", "time")
 """Messages that the reference schema's readers insist on; OpenCode leaves some out of errors."""

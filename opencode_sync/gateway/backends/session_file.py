@@ -29,7 +29,7 @@ from opencode_sync.wire import ipc_pb2
 
 __all__ = ["SessionFile"]
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _APPLICATION_ID = 0x4F435359  # "OCSY", so that a database of another program is never touched
 _SCHEMA = """
 CREATE TABLE session (
@@ -39,10 +39,13 @@ CREATE TABLE session (
     title TEXT NOT NULL,
     version TEXT NOT NULL,
     created INTEGER NOT NULL,
-    updated INTEGER NOT NULL
+    updated INTEGER NOT NULL,
+    archived INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX session_newest ON session (updated DESC, id DESC);
 """
+
+_SINCE_VERSION_1 = "ALTER TABLE session ADD COLUMN archived INTEGER"
 
 _BUSY_TIMEOUT = 5.0
 _BUSY_PAUSE = 0.01
@@ -222,10 +225,14 @@ class SessionFile:
             raise self.refused("lies on a file system without shared memory; name a local file")
         writer.execute("BEGIN IMMEDIATE")
         # Asked again: another gateway may have made them meanwhile.
-        if _number(writer, "PRAGMA user_version") == 0:
+        version = _number(writer, "PRAGMA user_version")
+        if version == 0:
             for statement in _SCHEMA.split(";"):
                 writer.execute(statement)
             writer.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        elif version == 1:
+            writer.execute(_SINCE_VERSION_1)
+        if version < _SCHEMA_VERSION:
             writer.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         writer.execute("COMMIT")
 

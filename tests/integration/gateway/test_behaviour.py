@@ -365,8 +365,9 @@ class TestStop:
         (served,) = gateway._peers._threads
         stopping = threading.Thread(target=gateway.stop)
         stopping.start()
-        with served._changed:
-            assert served._changed.wait_for(lambda: served._stopping, PATIENCE)
+        book = served._requests._book
+        with book.changed:
+            assert book.changed.wait_for(lambda: book.stopping, PATIENCE)
         held.released.set()
         assert list(peer.receive().session_list.sessions) == [session(1)]
         assert peer.end().code == 1001

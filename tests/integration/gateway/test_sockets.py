@@ -250,7 +250,7 @@ class TestSlowAndSilent:
             assert time.monotonic() < deadline
         for request_id in range(3, 12):
             slow.send(request_id, "list_sessions")
-        while served._running < 10:
+        while served._requests._book._quick.running < 10:
             assert time.monotonic() < deadline
         assert backend.calls.count(("list_sessions",)) == 1
         answers = [slow.receive() for _ in range(10)]
@@ -342,7 +342,7 @@ class TestSlowAndSilent:
         backend: ScriptedBackend,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("opencode_sync.gateway.session._SIGN_OF_LIFE_SECONDS", 0.05)
+        monkeypatch.setattr("opencode_sync.gateway.requests._SIGN_OF_LIFE_SECONDS", 0.05)
         held = backend.script["check_health"] = Held()
         peer = websocket_peer(start(max_in_flight=1, max_queued=1))
         for request_id in range(2, 6):

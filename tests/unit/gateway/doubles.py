@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import struct
 import threading
 from collections.abc import Callable
@@ -12,9 +13,20 @@ import websocket
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway import Backend, Gateway
+from opencode_sync.gateway.backends.base import EventSink
+from opencode_sync.gateway.cancellation import Cancellation
+from opencode_sync.gateway.dispatch import Dispatcher
+from opencode_sync.gateway.handlers_runs import RUN_HANDLERS
+from opencode_sync.gateway.link import Link
 from opencode_sync.transport.base import TransportClosed, TransportTimeout
 from opencode_sync.transport.memory import MemoryTransport
-from opencode_sync.wire import ipc_pb2, oc_session_pb2
+from opencode_sync.wire import (
+    ext_event_pb2,
+    ext_prompt_pb2,
+    ipc_pb2,
+    oc_message_pb2,
+    oc_session_pb2,
+)
 
 PATIENCE = 10.0
 """Seconds after which a test takes a thing for never happening."""
@@ -87,6 +99,181 @@ class ScriptedBackend(Backend):
         return self._do("delete_session", lambda session_id: True, session_id)
 
 
+class Stream:
+    """A subscription as the backend has it; the test brings the events."""
+
+    def __init__(self, request: ext_event_pb2.IpcSubscribeRequest, sink: EventSink) -> None:
+        self.request = request
+        self.sink = sink
+        self.closed = threading.Event()
+        self.lock = threading.Lock()  # held while the sink is called
+
+    def push(self, event: ext_event_pb2.IpcEvent) -> None:
+        with self.lock:
+            if not self.closed.is_set():
+                self.sink.event(event)
+
+    def end(self, reason: str) -> None:
+        with self.lock:
+            if not self.closed.is_set():
+                self.closed.set()
+                self.sink.ended(reason)
+
+    def close(self) -> None:
+        with self.lock:
+            self.closed.set()
+
+
+class StreamingBackend(ScriptedBackend):
+    """Has folders, subscriptions and runs as well. A view of it shares all but the folder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = ""
+        self.streams: list[Stream] = []
+
+    def in_directory(self, directory: str) -> StreamingBackend:
+        view = copy.copy(self)
+        view.directory = directory
+        return view
+
+    def _do(self, name: str, default: Callable[..., Any], *arguments: Any) -> Any:
+        if self.directory:
+            with self.lock:
+                self.calls.append(("in", self.directory))
+        return super()._do(name, default, *arguments)
+
+    def subscribe(
+        self, request: ext_event_pb2.IpcSubscribeRequest, sink: EventSink, *, deadline: Deadline
+    ) -> Stream:
+        stream = Stream(request, sink)
+        self.streams.append(stream)
+        self._do("subscribe", lambda stream: stream.sink.opened(), stream)
+        return stream
+
+    def publish(self, text: str) -> None:
+        """Bring an event to all that are subscribed, one after the other, as a hub does."""
+        event = ext_event_pb2.IpcEvent(type=text)
+        for stream in list(self.streams):
+            stream.push(event)
+
+    def send_message(
+        self,
+        session_id: str,
+        text: str,
+        *,
+        model_id: str,
+        provider_id: str,
+        agent: str | None,
+        deadline: Deadline,
+        cancellation: Cancellation | None = None,
+    ) -> oc_message_pb2.OcMessage:
+        return self._do(
+            "send_message",
+            lambda text, cancellation: oc_message_pb2.OcMessage(
+                assistant=oc_message_pb2.OcAssistantMessage(id="msg_1", text=text)
+            ),
+            text,
+            cancellation,
+        )
+
+    def prompt(
+        self,
+        request: ext_prompt_pb2.IpcPromptRequest,
+        sink: EventSink,
+        *,
+        deadline: Deadline,
+        cancellation: Cancellation,
+    ) -> ext_prompt_pb2.IpcRunResult:
+        return self._do(
+            "prompt",
+            lambda request, sink, cancellation: ext_prompt_pb2.IpcRunResult(finish=request.text),
+            request,
+            sink,
+            cancellation,
+        )
+
+
+class Run:
+    """A scripted run that goes on until it is cancelled, or the test ends it."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self.over = Cancellation()
+        self.sinks: list[EventSink] = []
+        self.reasons: list[str] = []
+
+    def __call__(self, request: Any, sink: EventSink, cancellation: Cancellation) -> Any:
+        self.sinks.append(sink)
+        enough = threading.Event()
+        cancellation.on_cancel(enough.set)
+        forget = self.over.on_cancel(enough.set)
+        self.entered.release()
+        assert enough.wait(PATIENCE)
+        forget()
+        result = ext_prompt_pb2.IpcRunResult(finish=request.text)
+        if cancellation.cancelled:
+            self.reasons.append(cancellation.reason)
+            result.failure.kind = "cancelled"
+        return result
+
+    def wait_entered(self) -> None:
+        assert self.entered.acquire(timeout=PATIENCE)
+
+    def end(self) -> None:
+        self.over.cancel("the test is over")
+
+
+class RecordingLink(Link):
+    """A link that keeps what is sent, and has room as long as the test says."""
+
+    def __init__(self) -> None:
+        self.sent: list[ipc_pb2.IpcServerMessage] = []
+        self.room = True
+        self.alive = True
+        self.aborted = threading.Event()
+
+    def open(self, deadline: Deadline) -> None: ...
+
+    def trust(self) -> None: ...
+
+    def receive(self, deadline: Deadline) -> bytes | None:
+        raise TransportClosed("nobody is there")
+
+    def wait_for_room(self) -> None: ...
+
+    def send(self, message: bytes) -> bool:
+        return self.offer(message, urgent=True)
+
+    def offer(self, message: bytes, *, urgent: bool = False) -> bool:
+        if self.alive and (self.room or urgent):
+            self.sent.append(ipc_pb2.IpcServerMessage.FromString(message))
+            return True
+        return False
+
+    def nudge(self) -> bool:
+        return self.alive
+
+    def close(self, code: int, reason: str, deadline: Deadline) -> None: ...
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+    def dispose(self) -> None: ...
+
+
+def answer_of(
+    dispatcher: Dispatcher, request: ipc_pb2.IpcClientMessage
+) -> ipc_pb2.IpcServerMessage:
+    """Have a request answered, in the way of its kind."""
+    if request.WhichOneof("payload") in RUN_HANDLERS:
+        pushes = dispatcher.pushes(RecordingLink(), request, lambda reason: None)
+        answer = dispatcher.run(request, cancellation=Cancellation(), pushes=pushes)
+    else:
+        answer = dispatcher.answer(request)
+    return ipc_pb2.IpcServerMessage.FromString(answer)
+
+
 class Held:
     """A scripted operation that waits until the test lets it go."""
 
@@ -112,13 +299,23 @@ class Closed(Exception):
         self.code = code
 
 
-def request(request_id: int, operation: str | None, **fields: Any) -> ipc_pb2.IpcClientMessage:
+def request(request_id: int, operation: str | None, /, **fields: Any) -> ipc_pb2.IpcClientMessage:
     message = ipc_pb2.IpcClientMessage(request_id=request_id)
     if operation is not None:
         payload = getattr(message, operation)
         payload.SetInParent()
         for name, value in fields.items():
             setattr(payload, name, value)
+    return message
+
+
+def scoped(
+    request_id: int, directory: str, inner: ipc_pb2.IpcClientMessage
+) -> ipc_pb2.IpcClientMessage:
+    """Return a request about the project in a folder."""
+    message = ipc_pb2.IpcClientMessage(request_id=request_id)
+    message.scoped.directory = directory
+    message.scoped.request = inner.SerializeToString()
     return message
 
 
@@ -134,13 +331,13 @@ class Peer:
     def close(self) -> None:
         raise NotImplementedError
 
-    def send(self, request_id: int, operation: str | None, **fields: Any) -> None:
+    def send(self, request_id: int, operation: str | None, /, **fields: Any) -> None:
         self.send_bytes(request(request_id, operation, **fields).SerializeToString())
 
     def receive(self, timeout: float = PATIENCE) -> ipc_pb2.IpcServerMessage:
         return ipc_pb2.IpcServerMessage.FromString(self.receive_bytes(timeout))
 
-    def ask(self, request_id: int, operation: str | None, **fields: Any) -> Any:
+    def ask(self, request_id: int, operation: str | None, /, **fields: Any) -> Any:
         self.send(request_id, operation, **fields)
         return self.receive()
 

@@ -112,6 +112,44 @@ class TestSessions:
         assert shown in caught.value.message
         assert len(caught.value.message) < 300
 
+    def test_one_session_can_be_read_and_changed(self, store: EmbeddedBackend) -> None:
+        made = store.create_session("one", deadline=soon())
+        store.create_session("another", deadline=soon())
+        assert store.get_session(made.id, deadline=soon()) == made
+        before = datetime.now(UTC).timestamp() * 1000
+        renamed = store.update_session(made.id, title="", archived=None, deadline=soon())
+        assert (renamed.title, renamed.time) == ("", made.time)
+        archived = store.update_session(made.id, title="two", archived=True, deadline=soon())
+        assert archived.title == "two"
+        assert abs(archived.time.archived - before) < 60_000
+        assert archived.time.updated == made.time.updated
+        assert store.get_session(made.id, deadline=soon()) == archived
+        assert archived in store.list_sessions(deadline=soon())
+        back = store.update_session(made.id, title=None, archived=False, deadline=soon())
+        assert not back.time.HasField("archived")
+        assert [each.title for each in store.list_sessions(deadline=soon())] == ["another", "two"]
+
+    @pytest.mark.parametrize(
+        ("session_id", "title", "words"),
+        [
+            ("nope", "x", "session_id must be"),
+            ("ses_1", "x", "has no session ses_1; use an id"),
+            ("ses_1", None, "title and archived are both absent"),
+        ],
+    )
+    def test_a_change_that_cannot_be(
+        self, store: EmbeddedBackend, session_id: str, title: str | None, words: str
+    ) -> None:
+        with pytest.raises(BackendError, match=words) as caught:
+            store.update_session(session_id, title=title, archived=None, deadline=soon())
+        assert caught.value.code == ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE
+
+    @pytest.mark.parametrize("session_id", ["nope", "ses_1"])
+    def test_a_session_that_is_not_there(self, store: EmbeddedBackend, session_id: str) -> None:
+        with pytest.raises(BackendError, match="session_id") as caught:
+            store.get_session(session_id, deadline=soon())
+        assert caught.value.code == ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE
+
     def test_survive_a_restart(self, store: EmbeddedBackend, path: Path) -> None:
         made = store.create_session("kept", deadline=soon())
         store.close()
@@ -480,9 +518,33 @@ class TestBadFiles:
     def test_newer_format(self, store: EmbeddedBackend, path: Path) -> None:
         store.close()
         newer = sqlite3.connect(path)
-        newer.execute("PRAGMA user_version = 2")
+        newer.execute("PRAGMA user_version = 3")
         newer.close()
         self.refused(path, "newer opencode-sync")
+
+    def test_older_format_is_brought_up_to_date(self, path: Path) -> None:
+        path.parent.mkdir()
+        older = sqlite3.connect(path)
+        older.executescript(
+            """
+            CREATE TABLE session (
+                id TEXT PRIMARY KEY NOT NULL, project_id TEXT NOT NULL, directory TEXT NOT NULL,
+                title TEXT NOT NULL, version TEXT NOT NULL, created INTEGER NOT NULL,
+                updated INTEGER NOT NULL
+            ) WITHOUT ROWID;
+            INSERT INTO session VALUES ('ses_1', 'global', '/', 'old', '1', 1, 2);
+            PRAGMA application_id = 0x4F435359;
+            PRAGMA user_version = 1;
+            """
+        )
+        older.close()
+        for _ in range(2):
+            store = EmbeddedBackend(path)
+            store.start()
+            assert store.get_session("ses_1", deadline=soon()).title == "old"
+            archived = store.update_session("ses_1", title=None, archived=True, deadline=soon())
+            assert archived.time.archived > 0
+            store.close()
 
     def test_locked(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(session_file, "_BUSY_TIMEOUT", 0.01)

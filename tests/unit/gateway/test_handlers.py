@@ -15,7 +15,7 @@ from opencode_sync.wire import (
     oc_auth_pb2,
     oc_message_pb2,
 )
-from tests.unit.gateway.doubles import ScriptedBackend
+from tests.unit.gateway.doubles import ScriptedBackend, answer_of
 
 MESSAGE = oc_message_pb2.OcMessage(assistant=oc_message_pb2.OcAssistantMessage(id="msg_1"))
 AUTH = oc_auth_pb2.OcAuth(api=oc_auth_pb2.OcApiAuth(type="api", key="k"))
@@ -75,7 +75,7 @@ def ask(backend: FullBackend) -> Callable[..., ipc_pb2.IpcServerMessage]:
                 getattr(payload, name).CopyFrom(value)
             else:
                 setattr(payload, name, value)
-        return ipc_pb2.IpcServerMessage.FromString(dispatcher.answer(request))
+        return answer_of(dispatcher, request)
 
     return send
 
@@ -88,6 +88,7 @@ PROMPT = {"session_id": "ses_1", "text": "hi", "model_id": "m", "provider_id": "
 )
 def test_send_message(ask: Any, backend: FullBackend, fields: Any, agent: str | None) -> None:
     assert ask("send_message", MESSAGE, **PROMPT, **fields).send_message_response == MESSAGE
+    assert not backend.called.pop("cancellation").cancelled
     assert backend.called == {
         "args": ("ses_1", "hi"),
         "model_id": "m",
@@ -176,7 +177,7 @@ def test_a_backend_without_an_operation_says_which_has_it(operation: str) -> Non
     dispatcher = Dispatcher(ScriptedBackend(), request_timeout=1, max_message_size=1000)
     request = ipc_pb2.IpcClientMessage(request_id=2)
     getattr(request, operation).SetInParent()
-    error = ipc_pb2.IpcServerMessage.FromString(dispatcher.answer(request)).error
+    error = answer_of(dispatcher, request).error
     assert error.code == ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED
     assert error.message.startswith(f"{operation} is not served by this gateway")
     assert "start the gateway with --backend opencode" in error.message

@@ -13,7 +13,15 @@ from opencode_sync.errors import IpcArgumentError
 from opencode_sync.gateway import Gateway, GatewayLimits
 from tests.unit.gateway.doubles import ScriptedBackend
 
-COUNTS = ["max_peers", "max_unauthenticated", "max_in_flight", "max_queued", "max_message_size"]
+COUNTS = [
+    "max_peers",
+    "max_unauthenticated",
+    "max_in_flight",
+    "max_runs",
+    "max_queued",
+    "max_subscriptions",
+    "max_message_size",
+]
 SECONDS = ["handshake_timeout", "send_timeout", "request_timeout", "prompt_timeout"]
 
 
@@ -22,6 +30,7 @@ def test_defaults_are_as_documented() -> None:
     assert (limits.handshake_timeout, limits.send_timeout, limits.request_timeout) == (5, 10, 30)
     assert limits.prompt_timeout == 600
     assert (limits.max_peers, limits.max_unauthenticated, limits.max_in_flight) == (64, 16, 64)
+    assert (limits.max_runs, limits.max_queued, limits.max_subscriptions) == (256, 1024, 1024)
     assert limits.max_message_size == 64 * 1024 * 1024
 
 

@@ -27,7 +27,7 @@ from opencode_sync.gateway.workers import WorkerPool
 from opencode_sync.transport.base import TransportClosed, TransportTimeout
 from opencode_sync.transport.memory import MemoryTransport, memory_link
 from opencode_sync.wire import ipc_pb2
-from tests.unit.gateway.doubles import PATIENCE, Held, ScriptedBackend, request
+from tests.unit.gateway.doubles import PATIENCE, Held, ScriptedBackend, answer_of, request
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -86,7 +86,11 @@ class BrokenLink(Link):
     def send(self, message: bytes) -> bool:
         return False
 
-    def nudge(self) -> None: ...
+    def offer(self, message: bytes, *, urgent: bool = False) -> bool:
+        return False
+
+    def nudge(self) -> bool:
+        return False
 
     def close(self, code: int, reason: str, deadline: Deadline) -> None: ...
 
@@ -215,8 +219,9 @@ class TestPeers:
             target=peers.stop, args=(Deadline.after(PATIENCE),), kwargs={"grace": Deadline(None)}
         )
         stopping.start()
-        with session._changed:
-            assert session._changed.wait_for(lambda: session._stopping, PATIENCE)
+        book = session._requests._book
+        with book.changed:
+            assert book.changed.wait_for(lambda: book.stopping, PATIENCE)
         answer = self.ask(transport, 3, "list_sessions")
         assert (answer.request_id, answer.error.message) == (3, "gateway is stopping")
         held.released.set()
@@ -274,7 +279,7 @@ class TestMemoryLink:
     def test_it_has_nothing_to_do_for_signs_of_life(self) -> None:
         transport, peer = memory_link()
         link = MemoryLink(peer, max_message_size=10)
-        link.nudge()
+        assert link.nudge()
         with pytest.raises(TransportTimeout):
             transport.receive(NOW)
 
@@ -303,7 +308,7 @@ class TestDispatcher:
                 return 1 << 31
 
         dispatcher = Dispatcher(ScriptedBackend(), request_timeout=1, max_message_size=100)
-        monkeypatch.setattr(dispatcher, "_answer", lambda request, operation: Huge())
+        monkeypatch.setattr(dispatcher, "_answer", lambda *arguments: Huge())
         answer = ipc_pb2.IpcServerMessage.FromString(dispatcher.answer(request(2, "check_health")))
         assert answer.request_id == 2
         assert answer.error.code == ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR
@@ -313,7 +318,7 @@ class TestDispatcher:
         backend = ScriptedBackend()
         backend.name = "embedded"
         dispatcher = Dispatcher(backend, request_timeout=1, max_message_size=1000)
-        answer = ipc_pb2.IpcServerMessage.FromString(dispatcher.answer(request(2, "send_message")))
+        answer = answer_of(dispatcher, request(2, "send_message"))
         assert answer.error.code == ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED
         assert "start the gateway with --backend opencode" in answer.error.message
 
@@ -354,7 +359,7 @@ class TestOutput:
         output.write_at_once()
         assert output.dead
         output.add([b"more"])
-        assert output.write()  # nothing is left of it
+        output.write()  # nothing is left of it
 
     def test_one_thread_writes_for_all(self, pair: tuple[socket.socket, socket.socket]) -> None:
         ours, theirs = pair
@@ -370,7 +375,7 @@ class TestOutput:
         reader.start()
         for piece in pieces:
             output.add([piece])
-        assert output.write()
+        output.write()
         output.abort()
         reader.join(PATIENCE)
         assert received == b"".join(pieces)
@@ -384,7 +389,7 @@ class TestOutput:
         writer.start()
         with output._changed:
             assert output._changed.wait_for(lambda: output._writing, PATIENCE)
-        assert output.write()  # leaves it to the other
+        output.write()  # leaves it to the other
         output.abort()
         output.wait_unused(Deadline.after(PATIENCE))
         writer.join(PATIENCE)
@@ -398,7 +403,8 @@ class TestWebSocketLink:
         link = websocket.WebSocketLink(
             pair[0], port=1, max_message_size=1, send_timeout=1, later=lambda job: True
         )
-        link.nudge()  # not open yet: nothing is sent
+        assert not link.nudge()  # not open yet: nothing is sent
+        assert not link.offer(b"")
         assert not link.send(b"")
         link.abort()
         link.dispose()

@@ -2,16 +2,25 @@
 
 OpenCode streams chat completions from it. The last user message decides what it does:
 
-==================  ================================================================================
-(no marker)         streams ``Hello from the stub model.``
-``[[say:WORDS]]``   streams those words
-``[[think:WORDS]]`` sends reasoning before the text
-``[[tool:NAME J]]`` calls the tool NAME with the JSON arguments J, then says ``The tool said: ...``
-``[[slow]]``        streams one word, then waits until ``release()`` or its end
-``[[401]]``         refuses with that status, as does any other number from 400 to 599
-``[[429-once]]``    refuses the first time with that status, and answers from then on
-``[[cut]]``         ends the connection in the middle of the answer, the first time only
-==================  ================================================================================
+=====================  =============================================================================
+(no marker)            streams ``Hello from the stub model.``
+``[[say:WORDS]]``      streams those words
+``[[think:WORDS]]``    streams reasoning, word by word, before the text
+``[[tool:NAME J]]``    calls the tool NAME with the JSON arguments J, then says ``The tool said:``
+                       and its result; of several such markers each is one step of the run
+``[[structured:J]]``   answers with the JSON J what has to fit a schema (the tool StructuredOutput)
+``[[words:N]]``        streams ``w0 w1 ...``, N words
+``[[pause:MS]]``       waits so many milliseconds before each word
+``[[gate:NAME]]``      waits before each word until ``gate(NAME)`` lets it pass
+``[[slow]]``           streams one word, then waits until ``release()`` or its end
+``[[length]]``         ends with the finish reason ``length``
+``[[401]]``            refuses with that status, as does any other number from 400 to 599
+``[[429-once]]``       refuses the first time with that status, and answers from then on
+``[[429-once:2]]``     as well, and asks to be asked again after 2 seconds
+``[[overflow]]``       refuses because the context is too long for the model
+``[[broken]]``         sends one word, then an error in the midst of the stream
+``[[cut]]``            ends the connection in the middle of the answer, the first time only
+=====================  =============================================================================
 
 Any number of markers may stand in a prompt. Each request costs the same: 100 prompt tokens, 40 of
 them from the cache, and 20 completion tokens, 5 of them reasoning.
@@ -23,10 +32,12 @@ import contextlib
 import json
 import re
 import threading
+import time
 import uuid
 from collections import Counter
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, NamedTuple
 
 USAGE = {
     "prompt_tokens": 100,
@@ -39,8 +50,37 @@ KEY = "sk-stub-0123456789abcdef"
 """The key that ``provider()`` configures; every answer to ``[[401]]`` quotes it."""
 
 _MARKER = re.compile(
-    r"\[\[(say|think|tool|slow|cut|\d{3}(?:-once)?)(?::(.*?))?\]\](?!\])", re.DOTALL
+    r"\[\[(say|think|tool|structured|words|pause|gate|slow|length|overflow|broken|cut"
+    r"|\d{3}(?:-once)?)(?::(.*?))?\]\](?!\])",
+    re.DOTALL,
 )
+_LONGEST_WAIT = 60.0
+
+
+class Sent(NamedTuple):
+    """A piece of text that was streamed."""
+
+    at: float
+    """``time.monotonic()`` just before it was handed to the socket."""
+    text: str
+
+
+class Gate:
+    """Where an answer waits before each of its words."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Semaphore(0)
+        """Released each time that an answer stands before it."""
+        self._passes = threading.Semaphore(0)
+
+    def let(self, words: int = 1) -> None:
+        """Let so many words pass."""
+        self._passes.release(words)
+
+    def wait(self) -> None:
+        """Wait to be let through."""
+        self.reached.release()
+        self._passes.acquire(timeout=_LONGEST_WAIT)
 
 
 class StubModel:
@@ -51,15 +91,18 @@ class StubModel:
         slow_started: Released once for each ``[[slow]]`` answer that began.
         requests: The bodies of the requests, in the order of their coming.
         keys: What each request showed as its key.
+        sent: Every piece of text that was streamed, titles left out.
     """
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.sent: list[Sent] = []
         self.slow_started = threading.Semaphore(0)
         self._released = threading.Event()
-        self._lock = threading.Lock()  # guards _seen
+        self._lock = threading.Lock()  # guards _seen and _gates
         self._seen: Counter[str] = Counter()
+        self._gates: dict[str, Gate] = {}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -127,8 +170,17 @@ class StubModel:
         while self.slow_started.acquire(blocking=False):
             pass
 
+    def gate(self, name: str) -> Gate:
+        """Return the gate of this name."""
+        with self._lock:
+            return self._gates.setdefault(name, Gate())
+
     def stop(self) -> None:
         self.release()
+        with self._lock:
+            gates = list(self._gates.values())
+        for gate in gates:
+            gate.let(100_000)
         self._listener.shutdown()
         self._thread.join()
         self._listener.server_close()
@@ -141,22 +193,43 @@ class StubModel:
             return self._seen[prompt + marker] == 1
 
     def _answer(self, handler: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
-        prompt, result = _read(body["messages"])
+        prompt, results = _read(body["messages"])
         titling = not body.get("tools")  # OpenCode has a title made; it must not use up a marker
-        markers = {} if titling else dict(_MARKER.findall(prompt))
+        found = [] if titling else _MARKER.findall(prompt)
+        markers = dict(found)
+        if "[[overflow]]" in json.dumps(body["messages"]):  # the summary of it is too long as well
+            return _refuse(handler, 400, "context_length_exceeded")
         for name in markers:
             status, _, once = name.partition("-")
             if status.isdigit() and (not once or self._first_time(prompt, name)):
-                return _refuse(handler, int(status))
+                return _refuse(handler, int(status), retry_after=markers[name])
         handler.send_response(200)
         handler.send_header("Content-Type", "text/event-stream")
         handler.send_header("Connection", "close")
         handler.end_headers()
         handler.close_connection = True
-        if "think" in markers:
-            _send(handler, {"reasoning_content": markers["think"]})
-        if "tool" in markers and result is None:
-            name, _, arguments = markers["tool"].partition(" ")
+        calls = [arguments.partition(" ") for name, arguments in found if name == "tool"]
+        if "structured" in markers:
+            calls.append(("StructuredOutput", "", markers["structured"]))
+        gate = self.gate(markers["gate"]) if "gate" in markers else None
+        pause = int(markers.get("pause") or 0) / 1000
+
+        def stream(kind: str, text: str) -> Iterator[str]:
+            for word in re.findall(r"\S+\s*", text):
+                if gate is not None:
+                    gate.wait()
+                if pause:
+                    time.sleep(pause)
+                if not titling:
+                    self.sent.append(Sent(time.monotonic(), word))
+                _send(handler, {kind: word})
+                yield word
+
+        if not results:
+            for _ in stream("reasoning_content", markers.get("think", "")):
+                pass
+        if len(results) < len(calls):
+            name, _, arguments = calls[len(results)]
             call = {
                 "index": 0,
                 "id": f"call_{uuid.uuid4().hex[:8]}",
@@ -168,37 +241,49 @@ class StubModel:
         if "slow" in markers:
             _send(handler, {"content": "Slowly "})
             self.slow_started.release()
-            self._released.wait(60)
-        text = "Stub title" if titling else markers.get("say") or "Hello from the stub model."
-        if result is not None:
-            text = f"The tool said: {result}"
-        for word in re.findall(r"\S+\s*", text):
-            _send(handler, {"content": word})
+            self._released.wait(_LONGEST_WAIT)
+        text = markers.get("say") or "Hello from the stub model."
+        if titling:
+            text = "Stub title"
+        elif results:
+            text = f"The tool said: {results[-1]}"
+        elif "words" in markers:
+            text = " ".join(f"w{number}" for number in range(int(markers["words"])))
+        for _ in stream("content", text):
+            if "broken" in markers:
+                handler.wfile.write(b'data: {"error": {"message": "stub broke", "code": 500}}\n\n')
+                return None
             if "cut" in markers and self._first_time(prompt, "cut"):
                 return None
-        return _finish(handler, "stop")
+        return _finish(handler, "length" if "length" in markers else "stop")
 
 
-def _read(messages: list[dict[str, Any]]) -> tuple[str, str | None]:
-    """Return the last user message's text, and what a tool said since."""
-    prompt, result = "", None
+def _read(messages: list[dict[str, Any]]) -> tuple[str, list[str]]:
+    """Return the last user message's text, and what tools said since."""
+    prompt: str = ""
+    results: list[str] = []
     for message in messages:
         content = message.get("content")
         if isinstance(content, list):
             content = "".join(part.get("text", "") for part in content)
         if message["role"] == "user":
-            prompt, result = content or "", None
+            prompt, results = content or "", []
         elif message["role"] == "tool":
-            result = content or ""
-    return prompt, result
+            results.append(content or "")
+    return prompt, results
 
 
-def _refuse(handler: BaseHTTPRequestHandler, status: int) -> None:
-    error = {"message": f"stub error {status} for {KEY}", "type": "stub", "code": f"stub_{status}"}
+def _refuse(
+    handler: BaseHTTPRequestHandler, status: int, code: str = "", *, retry_after: str = ""
+) -> None:
+    code = code or f"stub_{status}"
+    error = {"message": f"stub error {status} for {KEY}", "type": "stub", "code": code}
     content = json.dumps({"error": error}).encode()
     handler.send_response(status)
     handler.send_header("Content-Type", "application/json")
     handler.send_header("Content-Length", str(len(content)))
+    if retry_after:
+        handler.send_header("Retry-After", retry_after)
     handler.end_headers()
     handler.wfile.write(content)
 

@@ -11,6 +11,7 @@ from opencode_sync.errors import error_code_name
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode import OpenCodeBackend
 from opencode_sync.wire import oc_session_pb2 as pb
+from opencode_sync.wire.ext_types_pb2 import IpcUsage
 
 pytestmark = pytest.mark.e2e
 
@@ -43,6 +44,9 @@ def test_create_session_makes_the_session_it_returns(backend, opencode_server):
         title=stored["title"],
         version=stored["version"],
         time=pb.OcSessionTime(created=stored["time"]["created"], updated=stored["time"]["updated"]),
+        cost=0.0,
+        usage=IpcUsage(),
+        slug=stored["slug"],
     )
     assert session.title == "from the backend"
     assert session.version == "1.18.33"

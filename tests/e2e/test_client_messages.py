@@ -63,7 +63,7 @@ def test_an_answer_with_its_text_cost_and_tokens(client: IpcClient, server: Real
     assert is_assistant(answer)
     assert message_text(answer) == "Grüße 🚀"
     assert message_error(answer) is None
-    assert message_tokens(answer) == MessageTokens(60, 15, 40, 0)
+    assert message_tokens(answer) == MessageTokens(60, 15, 40, 0, 5)
     status, own = server.request("GET", f"/session/{session.id}/message/{answer.assistant.id}")
     assert status == 200
     assert message_cost(answer) == own["info"]["cost"] > 0

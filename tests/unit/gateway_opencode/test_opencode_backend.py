@@ -18,6 +18,12 @@ from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode import OpenCodeBackend
 from opencode_sync.gateway.backends.opencode_discovery import Found
 from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp
+from opencode_sync.gateway.cancellation import Cancellation
+from opencode_sync.wire.ext_event_pb2 import IpcSubscribeRequest
+from opencode_sync.wire.ext_operations_pb2 import (
+    IpcReplyPermissionRequest,
+    IpcReplyQuestionRequest,
+)
 from tests.unit.gateway_opencode.conftest import gone
 from tests.unit.gateway_opencode.http_server import Answer, Raw
 
@@ -197,6 +203,103 @@ def test_an_id_too_long_for_opencodes_router_is_an_unknown_one(
         assert refusing.delete_session(session_id, deadline=soon()) is deleted
 
 
+# Projects...
+
+
+def test_a_view_of_a_folder_shares_all_but_the_folder(serve, backend, tmp_path):
+    server = serve(Answer([SESSION]))
+    whole = backend(server)
+    view = whole.in_directory(str(tmp_path))
+    further = view.in_directory("/")
+    for each in (whole, view, further, whole):
+        each.list_sessions(deadline=soon())
+    places = [request.query.get("directory") for request in server.requests]
+    assert places == [None, [str(tmp_path.resolve())], ["/"], None]
+    assert view.description == whole.description
+    whole.close()
+    assert failure(view.list_sessions)[0] == "NO_SERVER"
+
+
+def test_a_folder_is_named_as_opencode_would(serve, backend, tmp_path):
+    link, folder = tmp_path / "link", tmp_path / "folder"
+    folder.mkdir()
+    link.symlink_to(folder)
+    server = serve(Answer([]))
+    backend(server).in_directory(f"{link}/").list_sessions(deadline=soon())
+    assert server.requests[0].query["directory"] == [str(folder.resolve())]
+
+
+@pytest.mark.parametrize(
+    ("directory", "words"),
+    [
+        ("", "must be the absolute path of a project's folder, but it is empty"),
+        ("relative/path", 'but it is "relative/path"'),
+        ("/no/such/folder", 'there is no folder "/no/such/folder"'),
+        ("/no\0nul", "there is no folder"),
+        ("/" + "x" * 10_000, "there is no folder"),
+        (__file__, "there is no folder"),
+    ],
+)
+@pytest.mark.parametrize("url", [None, "http://127.0.0.1:1", "http://localhost:1"])
+def test_what_is_no_folder_here_is_refused(backend, url, directory, words):
+    with pytest.raises(BackendError) as caught:
+        backend(url).in_directory(directory)
+    assert error_code_name(caught.value.code) == "INVALID_MESSAGE"
+    assert caught.value.message.startswith("directory")
+    assert words in caught.value.message
+    assert len(caught.value.message) < 400
+
+
+def test_of_a_folder_on_another_machine_only_the_form_is_checked(backend):
+    far = backend("http://opencode.example:4096")
+    assert far.in_directory("/no/such/folder")._directory == "/no/such/folder"
+    assert far.in_directory("C:\\project")._directory == "C:\\project"
+    with pytest.raises(BackendError, match="absolute path"):
+        far.in_directory("relative")
+
+
+def test_backend_info_has_the_servers_version(serve, backend):
+    server = serve(Answer({"healthy": True, "version": "1.18.33"}))
+    info = backend(server).backend_info(deadline=soon())
+    assert (info.backend, info.server_version) == ("opencode", "1.18.33")
+    assert info.description == f"OpenCode at {server.url}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer({"healthy": True}), Answer([]), Answer({"version": 7}), Answer(status=401)],
+)
+def test_backend_info_of_a_server_that_does_not_say(serve, backend, answer):
+    assert backend(serve(answer)).backend_info(deadline=soon()).server_version == ""
+
+
+def test_backend_info_without_a_server(backend):
+    unbound = backend()
+    info = unbound.backend_info(deadline=soon())
+    assert (info.server_version, info.description) == ("", "OpenCode, none connected")
+    unbound.close()
+    assert unbound.backend_info(deadline=soon()).description == "OpenCode, closed"
+    assert backend("http://127.0.0.1:1").backend_info(deadline=soon()).server_version == ""
+
+
+def test_a_prompt_goes_to_the_server_in_use(serve, backend, monkeypatch):
+    server = serve(healthy)
+    given, calls = backend(server), []
+    request, sink, deadline, cancellation = object(), object(), soon(), Cancellation()
+
+    def run(binding, *args, **options):
+        calls.append((binding.http.base_url, args, options))
+        return "result"
+
+    monkeypatch.setattr(given._prompts, "run", run)
+    view = given.in_directory("/")
+    result = view.prompt(request, sink, deadline=deadline, cancellation=cancellation)
+    assert result == "result"
+    assert calls == [
+        (server.url, (request, sink), {"deadline": deadline, "cancellation": cancellation})
+    ]
+
+
 # Without a server...
 
 
@@ -208,6 +311,14 @@ def test_an_id_too_long_for_opencodes_router_is_an_unknown_one(
         ("delete_session", ("ses_1",)),
         ("check_health", ()),
         ("stop_server", ()),
+        ("get_session", ("ses_1",)),
+        ("abort_session", ("ses_1",)),
+        ("list_models", ()),
+        ("list_agents", ()),
+        ("connected_providers", ()),
+        ("reply_permission", (IpcReplyPermissionRequest(permission_id="per_1", reply=1),)),
+        ("reply_question", (IpcReplyQuestionRequest(question_id="que_1"),)),
+        ("subscribe", (IpcSubscribeRequest(), None)),
     ],
 )
 def test_without_a_server_every_operation_says_how_to_get_one(backend, operation, arguments):

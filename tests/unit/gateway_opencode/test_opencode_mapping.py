@@ -7,6 +7,7 @@ import math
 import pytest
 
 from opencode_sync.gateway.backends.opencode_mapping import Oddities, read_session, read_sessions
+from opencode_sync.wire import ext_types_pb2 as types_pb
 from opencode_sync.wire import oc_session_pb2 as pb
 
 
@@ -37,6 +38,9 @@ def test_a_new_session_has_no_optional_part():
         title="New session",
         version="1.18.33",
         time=pb.OcSessionTime(created=1795391706186, updated=1795391706596),
+        cost=0.0,
+        usage=types_pb.IpcUsage(),
+        slug="shiny-planet",
     )
     for absent in ("parent_id", "summary", "share", "permission", "revert"):
         assert not session.HasField(absent)
@@ -52,7 +56,16 @@ def test_everything_a_session_can_hold_is_carried():
             "directory": "/p",
             "parentID": "ses_1",
             "agent": "general",
-            "model": {"id": "m", "providerID": "p"},
+            "model": {"id": "m", "providerID": "p", "variant": "high"},
+            "slug": "shiny-planet",
+            "cost": 0.25,
+            "tokens": {
+                "total": 2**33,
+                "input": 2**32,
+                "output": 3,
+                "reasoning": 4,
+                "cache": {"read": 5, "write": 6},
+            },
             "metadata": {"k": 1},
             "workspaceID": "wrk_1",
             "title": "sub",
@@ -88,7 +101,7 @@ def test_everything_a_session_can_hold_is_carried():
             deletions=1,
             files=2,
             diffs=[
-                pb.OcFileDiff(file="a", additions=3, deletions=1),
+                pb.OcFileDiff(file="a", additions=3, deletions=1, patch="@@", status="added"),
                 pb.OcFileDiff(file="b", before="x", after="y"),
             ],
         ),
@@ -102,17 +115,29 @@ def test_everything_a_session_can_hold_is_carried():
             ]
         ),
         revert=pb.OcSessionRevert(message_id="msg_1", part_id="prt_1", snapshot="cb", diff="d"),
+        cost=0.25,
+        usage=types_pb.IpcUsage(input=2**32, output=3, reasoning=4, cache_read=5, cache_write=6),
+        agent="general",
+        model=types_pb.IpcModelChoice(provider_id="p", model_id="m", variant="high"),
+        slug="shiny-planet",
     )
     assert odd == {}
 
 
 def test_what_is_there_but_empty_is_present():
     session, odd = read(
-        {"id": "ses_1", "summary": {"files": 0}, "permission": [], "time": {"archived": 0}}
+        {"id": "ses_1", "summary": {"files": 0}, "permission": [], "time": {"compacting": 0}}
     )
     assert session.HasField("summary")
     assert session.HasField("permission")
-    assert session.time.HasField("archived")
+    assert session.time.HasField("compacting")
+    assert odd == {}
+
+
+@pytest.mark.parametrize("zero", [0, 0.0])
+def test_a_session_that_was_taken_out_of_the_archive_is_not_archived(zero):
+    session, odd = read({"id": "ses_1", "time": {"created": 1, "archived": zero}})
+    assert session.time == pb.OcSessionTime(created=1)
     assert odd == {}
 
 
@@ -130,6 +155,9 @@ def test_null_is_absent():
         ("time", 1795391706186, "session.time"),
         ("time", {"created": "now"}, "session.time.created"),
         ("time", {"created": True}, "session.time.created"),
+        ("time", {"archived": False}, "session.time.archived"),
+        ("tokens", {"cache": {"read": "all"}}, "session.tokens.cache.read"),
+        ("model", "m", "session.model"),
         ("time", {"updated": math.inf}, "session.time.updated"),
         ("time", {"updated": math.nan}, "session.time.updated"),
         ("summary", {"diffs": {}}, "session.summary.diffs"),

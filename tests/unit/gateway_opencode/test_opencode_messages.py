@@ -12,11 +12,14 @@ from opencode_sync.gateway.backends.opencode_message_errors import hide_secrets,
 from opencode_sync.gateway.backends.opencode_messages import read_message, read_messages
 from opencode_sync.gateway.backends.opencode_parts import read_part, read_parts
 from opencode_sync.gateway.backends.opencode_struct import MAX_DEPTH, fill_struct
-from opencode_sync.gateway.backends.opencode_tables import Oddities
+from opencode_sync.gateway.backends.opencode_tables import Oddities, fill
+from opencode_sync.gateway.backends.opencode_tools import PERMISSION
+from opencode_sync.wire import ext_types_pb2 as types_pb
 from opencode_sync.wire import ipc_pb2
 from opencode_sync.wire import oc_message_error_pb2 as error_pb
 from opencode_sync.wire import oc_message_part_pb2 as part_pb
 from opencode_sync.wire import oc_message_pb2 as pb
+from opencode_sync.wire import oc_tool_pb2 as tool_pb
 
 IDS = {"id": "prt_1", "sessionID": "ses_1", "messageID": "msg_1"}
 OURS = {"id": "prt_1", "session_id": "ses_1", "message_id": "msg_1"}
@@ -85,7 +88,22 @@ def test_an_assistants_message():
         text="Hello, you.",
         tokens=pb.OcTokenUsage(input=60, output=15, cache_read=40, cache_write=0),
         cost=0.00012,
+        parent_id="msg_1",
+        created=1,
+        completed=2,
+        finish="stop",
+        agent="build",
+        usage=types_pb.IpcUsage(input=60, output=15, reasoning=5, cache_read=40),
+        structured_json='{"a": 1}',
+        summary=True,
     )
+
+
+def test_a_message_that_is_being_written_has_no_end():
+    read, odd = message({"id": "msg_2", "role": "assistant", "time": {"created": 1}})
+    assert not read.assistant.HasField("completed")
+    assert (read.assistant.finish, read.assistant.structured_json) == ("", "")
+    assert odd == {}
 
 
 def test_a_users_message():
@@ -105,6 +123,7 @@ def test_a_users_message():
     assert odd == {}
     assert (read.user.id, read.user.role, read.user.text) == ("msg_1", "user", "hi")
     assert read.user.model == pb.OcModelReference(model_id="m", provider_id="p")
+    assert (read.user.created, read.user.agent, read.user.system) == (1, "build", "be brief")
 
 
 def test_a_message_without_text_has_none():
@@ -154,6 +173,7 @@ def test_what_a_newer_opencode_may_send_is_passed_over_and_counted():
 def test_tokens_that_are_odd():
     read, odd = message({"id": "msg_2", "role": "assistant", "tokens": {"input": 5, "cache": 7}})
     assert read.assistant.tokens == pb.OcTokenUsage(input=5)
+    assert read.assistant.usage == types_pb.IpcUsage(input=5)
     assert odd == {"assistant.tokens.cache": 1}
 
 
@@ -167,6 +187,39 @@ def test_messages_in_their_order():
     assert (first.user.id, second.assistant.id) == ("msg_1", "msg_2")
     assert not first.user.HasField("text")
     assert odd == {"parts": 1}
+
+
+def patch_of(parent, *diffs, summary=None):
+    """Return the diff of a patch part whose prompt came with these changes."""
+    summary = {"diffs": list(diffs)} if summary is None else summary
+    documents = [
+        {"info": {"id": "msg_1", "role": "user", "summary": summary}},
+        {
+            "info": {"id": "msg_2", "role": "assistant", "parentID": parent},
+            "parts": [{**IDS, "type": "patch", "files": ["/p/a"]}],
+        },
+    ]
+    return read_messages(documents, Oddities())[1].assistant.parts[0].patch.diff
+
+
+def test_patches_get_the_changes_that_are_kept_with_their_prompt():
+    change = {"file": "a", "patch": "@@ -1 +1 @@", "additions": 1, "deletions": 1}
+    other = {"file": "b", "patch": "no"}
+    assert patch_of("msg_1", change, other) == "@@ -1 +1 @@"
+    assert patch_of("msg_0", change) == ""
+    assert patch_of("msg_1", summary=True) == ""
+    assert patch_of("msg_1", summary={"diffs": 7}) == ""
+
+
+def test_a_result_that_is_nested_beyond_all_bounds_is_left_out():
+    value = "core"
+    for _ in range(100_000):
+        value = [value]
+    read, odd = message({"id": "msg_2", "role": "assistant", "structured": value})
+    assert read.assistant.structured_json == ""
+    assert odd == {"assistant.structured": 1}
+    while value != "core":  # taken apart here, for the interpreter would do it recursively
+        value = value[0]
 
 
 def test_parts_that_are_no_list():
@@ -297,7 +350,7 @@ def tool(state):
 
 def test_a_tool_that_waits():
     read, odd = tool({"status": "pending", "input": {}, "raw": '{"comm'})
-    assert (read.name, read.type) == ("bash", "tool")
+    assert (read.name, read.type, read.call_id) == ("bash", "tool", "call_1")
     assert (read.state.pending.status, read.state.pending.raw) == ("pending", '{"comm')
     assert odd == {}
 
@@ -356,6 +409,49 @@ def test_a_tool_in_a_state_that_is_not_known_keeps_its_name(state):
     assert read.name == "bash"
     assert read.state.WhichOneof("state") is None
     assert odd == ({} if state is None else {"part.tool.state": 1})
+
+
+# Permission questions...
+
+
+def permission(document):
+    odd = Oddities()
+    request = tool_pb.OcPermissionRequest()
+    fill(request, PERMISSION, document, odd, "permission")
+    return request, dict(odd)
+
+
+def test_a_permission_question():
+    request, odd = permission(
+        {
+            "id": "per_1",
+            "sessionID": "ses_1",
+            "permission": "bash",
+            "patterns": ["ls", "rm x"],
+            "metadata": {"command": "ls; rm x"},
+            "always": ["ls *"],
+            "tool": {"messageID": "msg_1", "callID": "call_1"},
+        }
+    )
+    assert odd == {}
+    assert request == tool_pb.OcPermissionRequest(
+        id="per_1",
+        permission="bash",
+        action="ls\nrm x",
+        tool=tool_pb.OcPermissionToolContext(
+            name="bash", input=json_format.ParseDict({"command": "ls; rm x"}, struct_pb2.Struct())
+        ),
+        patterns=["ls", "rm x"],
+        always=["ls *"],
+        message_id="msg_1",
+        call_id="call_1",
+    )
+
+
+def test_a_permission_question_that_is_odd():
+    request, odd = permission({"id": "per_1", "patterns": ["ls", 7], "always": "ls", "tool": 7})
+    assert list(request.patterns) == ["ls"]
+    assert odd == {"permission.patterns[]": 1, "permission.always": 1, "permission.tool": 1}
 
 
 # Errors...

@@ -11,12 +11,13 @@ import pytest
 
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.errors import error_code_name
-from opencode_sync.gateway.backends import opencode_prompt
+from opencode_sync.gateway.backends import opencode_prompt, opencode_run
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.message_ids import MessageIds
 from opencode_sync.gateway.backends.opencode import OpenCodeBackend
 from opencode_sync.gateway.backends.opencode_keys import KeyChanges
 from opencode_sync.gateway.backends.opencode_runs import answer_to
+from opencode_sync.gateway.cancellation import Cancellation
 from opencode_sync.wire import oc_auth_pb2
 from tests.unit.gateway_opencode.http_server import Answer, Raw
 
@@ -96,9 +97,11 @@ def backend(server):
     backend.close()
 
 
-def send(backend, text="hi", *, deadline=None, session_id="ses_1", **changes):
+def send(backend, text="hi", *, deadline=None, session_id="ses_1", cancellation=None, **changes):
     fields = {"provider_id": "stub", "model_id": "one", "agent": None, **changes}
-    return backend.send_message(session_id, text, deadline=deadline or soon(), **fields)
+    return backend.send_message(
+        session_id, text, deadline=deadline or soon(), cancellation=cancellation, **fields
+    )
 
 
 def failure(function, *args, **options):
@@ -387,26 +390,90 @@ def test_a_run_that_ended_without_a_word_was_aborted(backend, fake):
         (Answer(None, 500), "aborting the run failed: OpenCode at http"),
     ],
 )
-def test_at_the_deadline_the_run_is_aborted(backend, fake, server, abort, words):
-    fake.routes["/session/ses_1/message"] = lambda request: (server.closing.wait(20), Answer(1))[1]
-    fake.routes["/session/ses_1/abort"] = abort
+def test_at_the_deadline_the_run_is_aborted(backend, fake, server, abort, words, monkeypatch):
+    monkeypatch.setattr(opencode_run, "_ABORT_TIMEOUT", 0.5)
+    aborted = threading.Event()
+
+    def answer(request):
+        (aborted if abort.status == 200 else server.closing).wait(20)
+        return Answer(user(json.loads(request.body)["messageID"]))
+
+    def abort_it(request):
+        aborted.set()
+        return abort
+
+    fake.routes["/session/ses_1/message"] = answer
+    fake.routes["/session/ses_1/abort"] = abort_it
     began = time.monotonic()
-    code, said = failure(send, backend, deadline=soon(5))
-    assert time.monotonic() - began < 20
+    code, said = failure(send, backend, deadline=soon(1))
+    assert time.monotonic() - began < 15
     assert code == "SERVER_ERROR"
-    assert said.startswith("the answer took longer than 5 s; " + words)
-    assert paths(server)[-1] == "/session/ses_1/abort"
+    assert said.startswith("the answer took longer than 1 s; " + words)
+    assert "/session/ses_1/abort" in paths(server)
 
 
-def test_a_deadline_that_came_before_sends_nothing(backend, fake, server, monkeypatch):
+def test_a_cancel_aborts_the_run(backend, fake):
+    cancellation, aborted = Cancellation(), threading.Event()
+
+    def answer(request):
+        cancellation.cancel("gone")
+        assert aborted.wait(20)
+        return Answer(assistant(json.loads(request.body)["messageID"], "some", finish=None))
+
+    def abort_it(request):
+        aborted.set()
+        return Answer(True)
+
+    fake.routes["/session/ses_1/message"] = answer
+    fake.routes["/session/ses_1/abort"] = abort_it
+    code, said = failure(send, backend, cancellation=cancellation)
+    assert (code, said) == (
+        "SERVER_ERROR",
+        "the request was cancelled (gone); the run was aborted",
+    )
+
+
+def test_an_answer_that_is_there_when_the_run_is_to_end_counts(backend, fake):
+    cancellation, aborted = Cancellation(), threading.Event()
+
+    def answer(request):
+        cancellation.cancel("gone")
+        assert aborted.wait(20)
+        return fake.answer(request)
+
+    def abort_it(request):
+        aborted.set()
+        return Answer(True)
+
+    fake.routes["/session/ses_1/message"] = answer
+    fake.routes["/session/ses_1/abort"] = abort_it
+    assert send(backend, cancellation=cancellation).assistant.text == "hello"
+
+
+def test_a_run_that_somebody_aborted_before_the_model_began(backend, fake):
+    fake.routes["/session/ses_1/message"] = lambda request: Answer(
+        user(json.loads(request.body)["messageID"])
+    )
+    assert failure(send, backend) == (
+        "SERVER_ERROR",
+        "the run was aborted before the model began to answer",
+    )
+
+
+def test_a_deadline_that_came_before_sends_nothing(backend, server):
     assert failure(send, backend, deadline=NOW)[0] == "SERVER_ERROR"
     assert server.requests == []
 
-    class Late(Deadline):
-        def passed(self):
-            return True
 
-    code, said = failure(send, backend, deadline=Late(soon().at))
+def test_a_deadline_that_comes_while_things_are_looked_up_sends_nothing(backend, fake):
+    cancellation = Cancellation()
+
+    def look_up(request):
+        cancellation.cancel("gone")
+        return Answer(PROVIDERS)
+
+    fake.routes["/config/providers"] = look_up
+    code, said = failure(send, backend, cancellation=cancellation)
     assert (code, said.endswith("before the prompt could be sent")) == ("SERVER_ERROR", True)
     assert fake.prompts == []
 

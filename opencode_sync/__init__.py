@@ -26,13 +26,17 @@ from opencode_sync.errors import (
     IpcPromptError,
     IpcProtocolError,
     IpcServerError,
+    IpcSlowConsumerError,
     IpcTimeoutError,
     IpcUnsupportedOperationError,
     IpcUsageError,
 )
+from opencode_sync.launch import launch
 from opencode_sync.logs import enable_logging
 from opencode_sync.metrics import InMemoryMetrics, Metrics
+from opencode_sync.operations import PromptFile
 from opencode_sync.options import IpcClientOptions
+from opencode_sync.prompts import PromptResult
 from opencode_sync.providers import (
     CommandConfigProvider,
     DefaultConfigProvider,
@@ -42,7 +46,22 @@ from opencode_sync.providers import (
     StaticConfigProvider,
 )
 from opencode_sync.reconnect import ReconnectPolicy
+from opencode_sync.run_events import (
+    MessageUpdate,
+    OtherEvent,
+    PermissionAsked,
+    PermissionReply,
+    QuestionAsked,
+    QuestionItem,
+    QuestionOption,
+    ReasoningDelta,
+    RetryScheduled,
+    RunEvent,
+    TextDelta,
+    ToolUpdate,
+)
 from opencode_sync.state import ConnectionState, StateChange
+from opencode_sync.streams import EventStream, PromptStream
 
 __all__ = [
     "CancelToken",
@@ -50,6 +69,7 @@ __all__ = [
     "ConnectionState",
     "DefaultConfigProvider",
     "EnvironmentConfigProvider",
+    "EventStream",
     "FileConfigProvider",
     "HttpConfigProvider",
     "InMemoryMetrics",
@@ -66,15 +86,32 @@ __all__ = [
     "IpcPromptError",
     "IpcProtocolError",
     "IpcServerError",
+    "IpcSlowConsumerError",
     "IpcTimeoutError",
     "IpcUnsupportedOperationError",
     "IpcUsageError",
+    "MessageUpdate",
     "Metrics",
+    "OtherEvent",
+    "PermissionAsked",
+    "PermissionReply",
+    "PromptFile",
+    "PromptResult",
+    "PromptStream",
+    "QuestionAsked",
+    "QuestionItem",
+    "QuestionOption",
+    "ReasoningDelta",
     "ReconnectPolicy",
+    "RetryScheduled",
+    "RunEvent",
     "StateChange",
     "StaticConfigProvider",
+    "TextDelta",
+    "ToolUpdate",
     "__version__",
     "enable_logging",
+    "launch",
 ]
 
 __version__ = "0.1.0"

@@ -16,6 +16,7 @@ from opencode_sync.errors import (
     error_code_name,
 )
 from opencode_sync.metrics import Metrics
+from opencode_sync.operations import PUSHES
 from opencode_sync.pending import Call, PendingRequests
 from opencode_sync.redact import Redactor
 from opencode_sync.wire import ipc_pb2
@@ -23,6 +24,9 @@ from opencode_sync.wire import ipc_pb2
 __all__ = ["Answers", "StrayCounters"]
 
 _NO_PAYLOAD: Final = "No payload in message"
+
+_TOLD: Final = 1_024
+"""Ids of stray pushes that are remembered: each is logged once, not each of its pushes."""
 
 
 @dataclass
@@ -35,6 +39,9 @@ class StrayCounters:
         unknown: Answers with an id that was never given out.
         without_request: Messages with id 0, which belongs to no request.
         undecodable: Messages that are not protobuf, or not this schema's.
+        cancelled: Answers to requests that this client has told the backend to cancel. They are
+            owed, so they are no sign of trouble.
+        pushes: Events of streams that nobody reads any more, or that never were.
     """
 
     late: int = 0
@@ -42,6 +49,8 @@ class StrayCounters:
     unknown: int = 0
     without_request: int = 0
     undecodable: int = 0
+    cancelled: int = 0
+    pushes: int = 0
 
 
 class Answers:
@@ -69,6 +78,7 @@ class Answers:
         self._strays = strays
         self._rescue = rescue
         self._last_error = ""
+        self._told: dict[int, None] = {}  # the oldest first
         self.redact = Redactor("")
         """Keeps the token out of what the backend says. Set before the first message."""
 
@@ -86,19 +96,57 @@ class Answers:
             self._strays.undecodable += 1
             logger.bind(size=len(data)).warning("dropped a message that does not decode")
             return
+        payload = message.WhichOneof("payload")
+        if payload in PUSHES:
+            self._push(message, payload, len(data))
+            return
         call = self._pending.take(message.request_id)
         if call is None:
             self._drop(message)
             return
         try:
-            self._end(call, message)
+            self._end(call, message, payload)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this caller alone
             if call.claim():
                 call.fail(error)
 
-    def _end(self, call: Call[Any], message: ipc_pb2.IpcServerMessage) -> None:
+    def _push(self, message: ipc_pb2.IpcServerMessage, payload: str, size: int) -> None:
+        """Hand a push to its call, which goes on."""
+        call = self._pending.find(message.request_id)
+        if call is None:
+            self._drop_push(message.request_id, payload)
+            return
+        request = call.request
+        error: Exception
+        if payload in request.operation.pushes and request.sink is not None:
+            try:
+                request.sink.push(payload, getattr(message, payload), size)
+            except Exception as problem:  # noqa: BLE001 - it belongs to this caller alone
+                error = problem
+            else:
+                return
+        else:
+            wanted = request.operation.answer
+            error = _protocol_error(call, f"the push {payload!r} instead of {wanted!r}")
+        self._pending.release(call)
+        if call.claim():
+            call.fail(error)
+
+    def _drop_push(self, request_id: int, payload: str) -> None:
+        self._strays.pushes += 1
+        if request_id in self._told:
+            return
+        self._told[request_id] = None
+        if len(self._told) > _TOLD:
+            del self._told[next(iter(self._told))]
+        # What is on its way when a stream is closed is nothing to worry about.
+        level = "DEBUG" if self._pending.is_abandoned(request_id) else "WARNING"
+        logger.bind(request_id=request_id, payload=payload).log(
+            level, "dropped an event of no stream; more of this request are only counted"
+        )
+
+    def _end(self, call: Call[Any], message: ipc_pb2.IpcServerMessage, payload: str | None) -> None:
         operation = call.request.operation
-        payload = message.WhichOneof("payload")
         error: Exception
         if payload == operation.answer:
             try:
@@ -129,8 +177,8 @@ class Answers:
         else:
             kind = self._pending.classify_stray(request_id)
             setattr(self._strays, kind, getattr(self._strays, kind) + 1)
-        logger.bind(request_id=request_id, payload=message.WhichOneof("payload")).warning(
-            "dropped an answer: {}", kind
+        logger.bind(request_id=request_id, payload=message.WhichOneof("payload")).log(
+            "DEBUG" if kind == "cancelled" else "WARNING", "dropped an answer: {}", kind
         )
 
     def _describe(self, error: ipc_pb2.IpcErrorResponse) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import os
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from opencode_sync import operations
 from opencode_sync.cancel import CancelToken
-from opencode_sync.operations import Request
+from opencode_sync.extended import ExtendedOperations
 from opencode_sync.wire.ipc_pb2 import (
     IpcAuthSyncResponse,
     IpcGetConfigResponse,
@@ -23,15 +23,9 @@ from opencode_sync.wire.oc_session_pb2 import OcSessionInfo
 
 __all__ = ["BlockingOperations"]
 
-R = TypeVar("R")
 
-
-class BlockingOperations(ABC):
+class BlockingOperations(ExtendedOperations):
     """Each operation: make the request, wait for its answer. ``IpcClient`` says how."""
-
-    @abstractmethod
-    def _run(self, request: Request[R], timeout: float | None, cancel: CancelToken | None) -> R:
-        """Make a blocking call."""
 
     def health_check(
         self, *, timeout: float | None = None, cancel: CancelToken | None = None
@@ -78,15 +72,26 @@ class BlockingOperations(ABC):
         return self._run(operations.stop_server(), timeout, cancel)
 
     def list_sessions(
-        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+        self,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
     ) -> Sequence[OcSessionInfo]:
-        """Return all sessions, the one updated last first."""
-        return self._run(operations.list_sessions(), timeout, cancel)
+        """Return all sessions of the project, the one updated last first.
+
+        Args:
+            directory: The project folder; None for the client's, or else the backend's own.
+            timeout: Seconds for the whole call; None for the option's default.
+            cancel: Ends the wait.
+        """
+        return self._run(operations.list_sessions(directory), timeout, cancel)
 
     def create_session(
         self,
         title: str | None = None,
         *,
+        directory: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
         cancel: CancelToken | None = None,
     ) -> OcSessionInfo:
@@ -94,10 +99,11 @@ class BlockingOperations(ABC):
 
         Args:
             title: Its title; None lets OpenCode choose one.
+            directory: The project folder; None for the client's, or else the backend's own.
             timeout: Seconds for the whole call; None for the option's default.
             cancel: Ends the wait; the session may be created all the same.
         """
-        return self._run(operations.create_session(title), timeout, cancel)
+        return self._run(operations.create_session(title, directory), timeout, cancel)
 
     def delete_session(
         self,
@@ -142,7 +148,7 @@ class BlockingOperations(ABC):
             provider_id: Its provider, such as ``"anthropic"``.
             agent: An agent's name, as ``list_agents`` gives it; None for OpenCode's default.
             timeout: Seconds for the whole call; None for the option's default.
-            cancel: Ends the wait; the model may answer all the same.
+            cancel: Ends the wait, and the run where the backend can do that.
         """
         request = operations.send_message(
             session_id, text, model_id=model_id, provider_id=provider_id, agent=agent
@@ -150,16 +156,36 @@ class BlockingOperations(ABC):
         return self._run(request, timeout, cancel)
 
     def list_agents(
-        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+        self,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
     ) -> Sequence[OcAgentInfo]:
-        """Return all agents of the project, those that OpenCode keeps to itself (hidden) too."""
-        return self._run(operations.list_agents(), timeout, cancel)
+        """Return all agents of the project, those that OpenCode keeps to itself (hidden) too.
+
+        Args:
+            directory: The project folder; None for the client's, or else the backend's own.
+            timeout: Seconds for the whole call; None for the option's default.
+            cancel: Ends the wait.
+        """
+        return self._run(operations.list_agents(directory), timeout, cancel)
 
     def get_provider_status(
-        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+        self,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
     ) -> Sequence[str]:
-        """Return the ids of the model providers that can be used."""
-        return self._run(operations.get_provider_status(), timeout, cancel)
+        """Return the ids of the model providers that can be used.
+
+        Args:
+            directory: The project folder; None for the client's, or else the backend's own.
+            timeout: Seconds for the whole call; None for the option's default.
+            cancel: Ends the wait.
+        """
+        return self._run(operations.get_provider_status(directory), timeout, cancel)
 
     def set_auth(
         self,

@@ -1,4 +1,4 @@
-"""``IpcClient``: its lifecycle, and how a call is made. The operations are in ``blocking``."""
+"""``IpcClient``: its lifecycle. The operations are in ``blocking`` and ``prompting``."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import threading
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from loguru import logger
 
 from opencode_sync.answers import StrayCounters
 from opencode_sync.binding import ServerBinder, ServerBinding
 from opencode_sync.blocking import BlockingOperations
+from opencode_sync.calls import Calls, checked_timeout
 from opencode_sync.cancel import CancelToken
 from opencode_sync.config import IpcConfig, IpcConfigProvider, resolve_provider
 from opencode_sync.connection import Connection
 from opencode_sync.deadline import Deadline
 from opencode_sync.deadlines import DeadlineSweep
-from opencode_sync.errors import IpcArgumentError, IpcConfigError, IpcError, IpcUsageError
+from opencode_sync.errors import IpcArgumentError, IpcConfigError, IpcError
 from opencode_sync.futures import IpcFutures
 from opencode_sync.keeper import Keeper
 from opencode_sync.metrics import GuardedMetrics, Metrics
 from opencode_sync.notifier import Notifier
-from opencode_sync.operations import Request
+from opencode_sync.operations import Request, check_directory
 from opencode_sync.options import IpcClientOptions
-from opencode_sync.pending import Call
+from opencode_sync.prompting import StreamingOperations
 from opencode_sync.reconnect import ReconnectPolicy
 from opencode_sync.state import ConnectionState, StateListener, StateMachine
 from opencode_sync.supervisor import Supervisor
@@ -49,7 +50,7 @@ _AT_EXIT: Final = 0.5
 """Seconds the interpreter's exit gives all clients that were left open, together."""
 
 
-class IpcClient(BlockingOperations):
+class IpcClient(BlockingOperations, StreamingOperations):
     """A blocking client of an OpenCode IPC backend, shared by as many threads as you like.
 
     Example::
@@ -67,7 +68,9 @@ class IpcClient(BlockingOperations):
     - ``IpcConnectionError``: there is no connection, or it was lost; ``request_sent`` tells whether
       the backend may have acted.
     - ``IpcTimeoutError``, ``IpcCancelledError``: the time ran out; the token was cancelled.
-    - ``IpcServerError``: the backend answered with an error.
+    - ``IpcServerError``: the backend answered with an error; ``IpcUnsupportedOperationError`` where
+      it does not know the operation.
+    - ``IpcPromptError``: a prompt's run failed.
     - ``IpcProtocolError``: the answer was not one to this request.
 
     Any thread may call any method, ``close`` included; listeners and done-callbacks may call all
@@ -82,6 +85,7 @@ class IpcClient(BlockingOperations):
         metrics: Metrics | None = None,
         reconnect: ReconnectPolicy | None = ReconnectPolicy(),  # noqa: B008 - it is immutable
         transport_factory: TransportFactory | None = None,
+        directory: str | os.PathLike[str] | None = None,
     ) -> None:
         """Make a client. Does no I/O.
 
@@ -93,10 +97,14 @@ class IpcClient(BlockingOperations):
             metrics: Told what the client does; see ``Metrics``.
             reconnect: How a lost connection is restored; None for not at all.
             transport_factory: Makes the link; None for a WebSocket.
+            directory: The project folder of all operations that depend on one and are not given
+                another; a relative path starts at the current folder. None: the backend's own.
 
         Raises:
             IpcConfigError: an argument is of the wrong type.
+            IpcArgumentError: ``directory`` is no path.
         """
+        folder = check_directory(directory)
         self._provider = resolve_provider(config)
         _check_type("options", options, IpcClientOptions)
         _check_type("reconnect", reconnect, ReconnectPolicy)
@@ -119,12 +127,20 @@ class IpcClient(BlockingOperations):
             authentication_timeout=self._options.authentication_timeout,
             max_waiting=self._options.max_pending_requests,
         )
+        self._calls = Calls(
+            options=self._options,
+            directory=folder,
+            metrics=self._metrics,
+            notifier=self._notifier,
+            sweep=self._sweep,
+            supervisor=self._supervisor,
+            binding=self._binding,
+        )
         self._binder = ServerBinder(
             self._binding,
             submit=self._supervisor.submit,
-            make_call=self._make_inner_call,
+            make_call=self._calls.make_own,
         )
-        self._process: int | None = None  # that has connected; a fork of it must not
 
     # --- Lifecycle ---
 
@@ -142,9 +158,9 @@ class IpcClient(BlockingOperations):
             IpcProtocolError: it answered something else.
             IpcUsageError: called from a callback of this client's, or in a forked child.
         """
-        self._check_caller("connect")
+        self._calls.check_caller("connect")
         self._load()
-        self._process = os.getpid()
+        self._calls.process = os.getpid()
         _open_clients.add(self)
         try:
             self._supervisor.open()
@@ -164,7 +180,7 @@ class IpcClient(BlockingOperations):
         self._close(Deadline.after(self._options.shutdown_timeout))
 
     def _close(self, deadline: Deadline) -> None:
-        if self._is_forked():
+        if self._calls.is_forked():
             self._supervisor.disown()
             return
         self._supervisor.close(deadline)
@@ -218,9 +234,9 @@ class IpcClient(BlockingOperations):
             IpcArgumentError: ``timeout`` is no such number.
             IpcUsageError: called from a callback of this client's.
         """
-        self._check_caller("wait_for_state")
+        self._calls.check_caller("wait_for_state")
         if timeout is not None and timeout != 0:
-            timeout = _checked_timeout(timeout)
+            timeout = checked_timeout(timeout)
         return self._machine.wait_for(state, Deadline.after(timeout))
 
     def on_state_change(self, listener: StateListener) -> Callable[[], None]:
@@ -256,67 +272,16 @@ class IpcClient(BlockingOperations):
     @property
     def futures(self) -> IpcFutures:
         """The same operations, each returning a ``concurrent.futures.Future`` at once."""
-        return IpcFutures(self._begin)
+        return IpcFutures(self._calls.begin)
 
     def __repr__(self) -> str:
         return f"<IpcClient {self._machine.state.value}>"
 
-    # --- How a call is made ---
+    # --- How a call is made; see ``calls`` ---
 
     def _run(self, request: Request[R], timeout: float | None, cancel: CancelToken | None) -> R:
         """Make a blocking call."""
-        self._check_caller(request.operation.name)
-        call = self._make_call(request, timeout)
-        try:
-            if cancel is not None and cancel.cancelled:
-                call.cancel_by_token()
-            else:
-                self._supervisor.submit(call)
-            return call.wait(cancel)
-        except BaseException:
-            if not call.cancel():  # an interrupt leaves nothing behind
-                call.forget()
-            raise
-
-    def _begin(
-        self, request: Request[R], timeout: float | None, cancel: CancelToken | None
-    ) -> Call[R]:
-        """Make a call for somebody who does not wait; never blocks."""
-        self._check_process()
-        call = self._make_call(request, timeout)
-        if cancel is not None:
-            if not cancel.attach(call, call.cancel_by_token):
-                call.cancel_by_token()
-                return call
-            call.when_done(lambda _: cancel.detach(call))
-        try:
-            self._sweep.watch(call)
-            self._supervisor.submit(call)
-        except BaseException:
-            if not call.cancel():
-                call.forget()
-            raise
-        return call
-
-    def _make_call(self, request: Request[R], timeout: float | None) -> Call[R]:
-        if timeout is None:
-            seconds: float = getattr(self._options, request.operation.default_timeout)
-        else:
-            seconds = _checked_timeout(timeout)
-        call = Call(
-            request.within(seconds),
-            timeout=seconds,
-            deadline=Deadline.after(seconds),
-            notifier=self._notifier,
-            metrics=self._metrics,
-        )
-        self._binding.watch(call)
-        return call
-
-    def _make_inner_call(self, request: Request[Any]) -> Call[Any]:
-        call = self._make_call(request, None)
-        self._sweep.watch(call)
-        return call
+        return self._calls.run(request, timeout, cancel)
 
     def _make_connection(self) -> Connection:
         return Connection(
@@ -328,30 +293,9 @@ class IpcClient(BlockingOperations):
             metrics=self._metrics,
             strays=self._strays,
             rescue=self._binder.rescue,
+            make_call=self._calls.make_own,
         )
 
-    # --- Who may call ---
-
-    def _check_caller(self, what: str) -> None:
-        self._check_process()
-        if self._notifier.is_current_thread() or self._supervisor.is_connection_thread():
-            raise IpcUsageError(
-                f"{what} blocks and was called from a callback of this client's, which would stop "
-                "all its callbacks; use client.futures there, or hand over to another thread"
-            )
-
-    def _check_process(self) -> None:
-        if self._is_forked():
-            raise IpcUsageError(
-                "this client was connected before a fork and belongs to the parent process; make a "
-                "client of its own in the child"
-            )
-
-    def _is_forked(self) -> bool:
-        return self._process is not None and self._process != os.getpid()
-
-
-_LONGEST: Final = 30 * 24 * 3600.0
 
 # Held while connecting imports what it needs, and by whoever forks.
 _loading = threading.Lock()
@@ -372,22 +316,6 @@ def _check_type(field: str, value: object, wanted: type) -> None:
             "None",
             field=field,
         )
-
-
-def _checked_timeout(timeout: float) -> float:
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-        raise IpcArgumentError(
-            f"timeout is of type {type(timeout).__name__}; give seconds as a number, or None for "
-            "the default",
-            field="timeout",
-        )
-    if not 0 < timeout <= _LONGEST:
-        raise IpcArgumentError(
-            f"timeout is {timeout!r}; give a number of seconds above 0 and at most "
-            f"{_LONGEST:.0f}, or None for the default",
-            field="timeout",
-        )
-    return timeout
 
 
 def _websocket(config: IpcConfig, options: IpcClientOptions) -> Transport:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, Final, NoReturn, Protocol
 
 from loguru import logger
@@ -19,11 +20,14 @@ from opencode_sync.errors import (
     IpcProtocolError,
     IpcServerError,
     IpcTimeoutError,
+    IpcUnsupportedOperationError,
+    IpcUsageError,
 )
 from opencode_sync.handshake import authenticate
 from opencode_sync.keeper import Keeper
 from opencode_sync.liveness import Liveness
 from opencode_sync.metrics import Metrics
+from opencode_sync.operations import Request, cancel
 from opencode_sync.options import IpcClientOptions
 from opencode_sync.pending import Call, PendingRequests
 from opencode_sync.redact import Redactor
@@ -79,6 +83,7 @@ class Connection:
         metrics: Metrics | None,
         strays: StrayCounters,
         rescue: Callable[[Call[Any], IpcServerError], bool],
+        make_call: Callable[[Request[Any]], Call[Any]],
     ) -> None:
         self._provider = provider
         self._options = options
@@ -86,7 +91,11 @@ class Connection:
         self._events = events
         self._keeper = keeper
         self._metrics = metrics
-        self._pending = PendingRequests(options.max_pending_requests, self._remark)
+        self._make_call = make_call
+        self._may_cancel = True  # until the backend says that it does not know how
+        self._pending = PendingRequests(
+            options.max_pending_requests, self._remark, self._tell_given_up
+        )
         self._answers = Answers(self._pending, metrics=metrics, strays=strays, rescue=rescue)
         # Set once by the connection's thread, in this order, before anybody else gets to see them.
         self._transport: Transport | None = None
@@ -296,6 +305,30 @@ class Connection:
         with self._lock:
             if self._cause is None:
                 self._cause = cause
+
+    def _tell_given_up(self, call: Call[Any]) -> None:
+        """Have the backend end a request that nobody waits for any more. Never blocks.
+
+        Here and not in the client: the id means that request on this connection only.
+        """
+        if not self._may_cancel:
+            return
+        telling = self._make_call(cancel(call.request_id))
+        telling.when_done(self._learn_to_cancel)
+        call.cancelling = telling
+        try:
+            if self.submit(telling):
+                return
+        except IpcUsageError as error:
+            logger.bind(request_id=call.request_id).warning("could not cancel: {}", error)
+        telling.cancel()  # a connection that has ended has ended the request as well
+
+    def _learn_to_cancel(self, telling: Future[Any]) -> None:
+        unsupported = not telling.cancelled() and isinstance(
+            telling.exception(), IpcUnsupportedOperationError
+        )
+        if unsupported:
+            self._may_cancel = False
 
     def _remark(self) -> str:
         return self._answers.remark()

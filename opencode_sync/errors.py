@@ -12,6 +12,7 @@
 
     - ``IpcUnsupportedOperationError``: this backend does not know the operation.
   - ``IpcPromptError``: a run of the agent failed.
+  - ``IpcSlowConsumerError``: a stream was read too slowly, and events are missing. Read on.
   - ``IpcUsageError`` (also ``RuntimeError``): the call itself is wrong here and now.
 
     - ``IpcArgumentError`` (also ``ValueError``): an argument is wrong; names the field.
@@ -36,6 +37,7 @@ __all__ = [
     "IpcPromptError",
     "IpcProtocolError",
     "IpcServerError",
+    "IpcSlowConsumerError",
     "IpcTimeoutError",
     "IpcUnsupportedOperationError",
     "IpcUsageError",
@@ -221,16 +223,38 @@ class IpcPromptError(IpcError):
     Attributes:
         kind: What failed (``"provider_auth"``, ``"rate_limited"``, ``"aborted"``, ...).
         status: The model provider's HTTP status, or None.
-        partial: What the run had produced until then, or None.
+        partial: What the run had produced until then, as a ``PromptResult``; or None.
+        retryable: Whether the same prompt may succeed later.
     """
 
     def __init__(
-        self, message: str, *, kind: str, status: int | None = None, partial: Any = None
+        self,
+        message: str,
+        *,
+        kind: str,
+        status: int | None = None,
+        partial: Any = None,
+        retryable: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.status = status
         self.partial = partial
+        self.retryable = retryable
+
+
+class IpcSlowConsumerError(IpcError):
+    """Events are missing at this place of a stream, because it was read too slowly.
+
+    The stream goes on: read on, and what came after the gap follows.
+
+    Attributes:
+        missed: How many events are missing.
+    """
+
+    def __init__(self, message: str, *, missed: int) -> None:
+        super().__init__(message)
+        self.missed = missed
 
 
 class IpcUsageError(IpcError, RuntimeError):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from opencode_sync import operations
+from opencode_sync.answering import OnPermission, OnQuestion
 from opencode_sync.cancel import CancelToken
-from opencode_sync.operations import Request
+from opencode_sync.operations import PromptFiles, Request
+from opencode_sync.prompting import prompt_request
+from opencode_sync.prompts import PromptResult
+from opencode_sync.wire.ext_operations_pb2 import IpcBackendInfo, IpcModelList
 from opencode_sync.wire.ipc_pb2 import (
     IpcAuthSyncResponse,
     IpcGetConfigResponse,
@@ -79,20 +84,25 @@ class IpcFutures:
         return self._begin(operations.stop_server(), timeout, cancel)
 
     def list_sessions(
-        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+        self,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
     ) -> Future[Sequence[OcSessionInfo]]:
         """See ``IpcClient.list_sessions``."""
-        return self._begin(operations.list_sessions(), timeout, cancel)
+        return self._begin(operations.list_sessions(directory), timeout, cancel)
 
     def create_session(
         self,
         title: str | None = None,
         *,
+        directory: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
         cancel: CancelToken | None = None,
     ) -> Future[OcSessionInfo]:
         """See ``IpcClient.create_session``."""
-        return self._begin(operations.create_session(title), timeout, cancel)
+        return self._begin(operations.create_session(title, directory), timeout, cancel)
 
     def delete_session(
         self,
@@ -122,16 +132,34 @@ class IpcFutures:
         return self._begin(request, timeout, cancel)
 
     def list_agents(
-        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+        self,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
     ) -> Future[Sequence[OcAgentInfo]]:
         """See ``IpcClient.list_agents``."""
-        return self._begin(operations.list_agents(), timeout, cancel)
+        return self._begin(operations.list_agents(directory), timeout, cancel)
 
     def get_provider_status(
-        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+        self,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
     ) -> Future[Sequence[str]]:
         """See ``IpcClient.get_provider_status``."""
-        return self._begin(operations.get_provider_status(), timeout, cancel)
+        return self._begin(operations.get_provider_status(directory), timeout, cancel)
+
+    def list_models(
+        self,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[IpcModelList]:
+        """See ``IpcClient.list_models``."""
+        return self._begin(operations.list_models(directory), timeout, cancel)
 
     def set_auth(
         self,
@@ -189,3 +217,113 @@ class IpcFutures:
     ) -> Future[IpcUpdateConfigResponse]:
         """See ``IpcClient.update_config``."""
         return self._begin(operations.update_config(config), timeout, cancel)
+
+    # --- Extensions: where the backend has none, IpcUnsupportedOperationError ---
+
+    def get_backend_info(
+        self, *, timeout: float | None = None, cancel: CancelToken | None = None
+    ) -> Future[IpcBackendInfo]:
+        """See ``IpcClient.get_backend_info``."""
+        return self._begin(operations.get_backend_info(), timeout, cancel)
+
+    def get_session(
+        self,
+        session_id: str,
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[OcSessionInfo]:
+        """See ``IpcClient.get_session``."""
+        return self._begin(operations.get_session(session_id), timeout, cancel)
+
+    def update_session(
+        self,
+        session_id: str,
+        *,
+        title: str | None = None,
+        archived: bool | None = None,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[OcSessionInfo]:
+        """See ``IpcClient.update_session``."""
+        request = operations.update_session(session_id, title=title, archived=archived)
+        return self._begin(request, timeout, cancel)
+
+    def list_messages(
+        self,
+        session_id: str,
+        *,
+        limit: int | None = None,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[Sequence[OcMessage]]:
+        """See ``IpcClient.list_messages``."""
+        return self._begin(operations.list_messages(session_id, limit=limit), timeout, cancel)
+
+    def abort_session(
+        self,
+        session_id: str,
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[bool]:
+        """See ``IpcClient.abort_session``."""
+        return self._begin(operations.abort_session(session_id), timeout, cancel)
+
+    def reply_permission(
+        self,
+        permission_id: str,
+        reply: Literal["once", "always", "reject"],
+        *,
+        message: str | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[None]:
+        """See ``IpcClient.reply_permission``."""
+        request = operations.reply_permission(
+            permission_id, reply, message=message, directory=directory
+        )
+        return self._begin(request, timeout, cancel)
+
+    def reply_question(
+        self,
+        question_id: str,
+        answers: Sequence[Sequence[str]] | None,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[None]:
+        """See ``IpcClient.reply_question``."""
+        request = operations.reply_question(question_id, answers, directory=directory)
+        return self._begin(request, timeout, cancel)
+
+    def prompt(
+        self,
+        session_id: str,
+        text: str,
+        *,
+        model: str | None = None,
+        agent: str | None = None,
+        files: PromptFiles = (),
+        system: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        on_permission: OnPermission = None,
+        on_question: OnQuestion = None,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Future[PromptResult]:
+        """See ``IpcClient.prompt``."""
+        request = prompt_request(
+            session_id,
+            text,
+            model=model,
+            agent=agent,
+            files=files,
+            system=system,
+            schema=schema,
+            on_permission=on_permission,
+            on_question=on_question,
+        )
+        return self._begin(request, timeout, cancel)

@@ -1,11 +1,12 @@
 """What everybody asks of a message: its text, its tool calls, its cost, its tokens, its error.
 
-All are pure functions, for any thread. They take an ``OcMessage``, of the user's or of the model's;
+All are pure functions, for any thread. Most take an ``OcMessage``, of the user's or of the model's;
 for what only the model's messages have, the user's give the empty answer.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,12 +16,14 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.times import to_datetime
+from opencode_sync.wire.ext_event_pb2 import IpcEvent
 from opencode_sync.wire.oc_message_part_pb2 import OcPart, OcToolPart
 from opencode_sync.wire.oc_message_pb2 import OcAssistantMessage, OcMessage, OcUserMessage
 
 __all__ = [
     "MessageTokens",
     "ToolCall",
+    "event_properties",
     "is_assistant",
     "message_cost",
     "message_error",
@@ -49,6 +52,8 @@ class ToolCall:
         title: What it does, for people; None where there is none.
         started: When, in UTC; None where the backend did not say.
         ended: When, in UTC; None while it runs.
+        call_id: The model's id of the call, which permission questions name; "" where the backend
+            did not say.
     """
 
     id: str
@@ -60,28 +65,40 @@ class ToolCall:
     title: str | None = None
     started: datetime | None = None
     ended: datetime | None = None
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageTokens:
-    """The tokens of one message.
+    """The tokens of one message, or of several together.
 
     Attributes:
         input: Read by the model, without those from the cache.
         output: Written by the model, without its reasoning.
         cache_read: Read from the cache; 0 where the backend did not say.
         cache_write: Written to the cache; 0 where the backend did not say.
+        reasoning: Spent on reasoning; 0 where the backend did not say.
     """
 
     input: int = 0
     output: int = 0
     cache_read: int = 0
     cache_write: int = 0
+    reasoning: int = 0
 
     @property
     def total(self) -> int:
-        """All four together."""
-        return self.input + self.output + self.cache_read + self.cache_write
+        """All together."""
+        return self.input + self.output + self.cache_read + self.cache_write + self.reasoning
+
+    def __add__(self, other: MessageTokens) -> MessageTokens:
+        return MessageTokens(
+            self.input + other.input,
+            self.output + other.output,
+            self.cache_read + other.cache_read,
+            self.cache_write + other.cache_write,
+            self.reasoning + other.reasoning,
+        )
 
 
 def is_assistant(message: OcMessage) -> bool:
@@ -104,7 +121,7 @@ def tool_calls(message: OcMessage) -> list[ToolCall]:
     """Return the tool calls of a message, in their order."""
     either = _either(message)
     parts = [] if either is None else either.parts
-    return [_tool_call(part.tool) for part in parts if part.WhichOneof("part") == "tool"]
+    return [tool_call(part.tool) for part in parts if part.WhichOneof("part") == "tool"]
 
 
 def message_cost(message: OcMessage) -> float:
@@ -116,6 +133,11 @@ def message_tokens(message: OcMessage) -> MessageTokens:
     """Return the tokens of a message; all 0 for the user's."""
     if not is_assistant(message):
         return MessageTokens()
+    if message.assistant.HasField("usage"):  # as OpenCode counts them, reasoning included
+        usage = message.assistant.usage
+        return MessageTokens(
+            usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning
+        )
     tokens = message.assistant.tokens
     return MessageTokens(tokens.input, tokens.output, tokens.cache_read, tokens.cache_write)
 
@@ -137,6 +159,37 @@ def message_error(message: OcMessage) -> str | None:
     if kind == "api" and error.api.status:
         text = f"{text} (status {error.api.status})"
     return text
+
+
+def event_properties(event: IpcEvent) -> dict[str, Any]:
+    """Return what OpenCode itself says of an event, under OpenCode's own names.
+
+    The names differ from kind to kind and from version to version of OpenCode; ``{}`` where the
+    backend said nothing.
+
+    Raises:
+        IpcArgumentError: ``event`` is no ``IpcEvent``.
+    """
+    if not isinstance(event, IpcEvent):
+        raise IpcArgumentError(
+            f"event is of type {type(event).__name__}; give an IpcEvent, as client.events yields "
+            "them",
+            field="event",
+        )
+    if event.HasField("delta") and not event.properties_json:
+        delta = event.delta
+        return {
+            "sessionID": delta.session_id,
+            "messageID": delta.message_id,
+            "partID": delta.part_id,
+            "field": "text",
+            "delta": delta.text,
+        }
+    try:
+        properties = json.loads(event.properties_json or "{}")
+    except (ValueError, RecursionError):
+        return {}  # a text that is no JSON says nothing
+    return properties if isinstance(properties, dict) else {}
 
 
 def struct_to_dict(struct: Struct) -> dict[str, Any]:
@@ -194,10 +247,11 @@ def _is_written(part: OcPart) -> bool:
     return part.WhichOneof("part") == "text" and not part.text.synthetic
 
 
-def _tool_call(part: OcToolPart) -> ToolCall:
+def tool_call(part: OcToolPart) -> ToolCall:
+    """Return one part of a message as a tool call; for this package's own."""
     status = part.state.WhichOneof("state")
     if status is None:
-        return ToolCall(part.id, part.name, "unknown", {})
+        return ToolCall(part.id, part.name, "unknown", {}, call_id=part.call_id)
     state = getattr(part.state, status)
     return ToolCall(
         id=part.id,
@@ -209,6 +263,7 @@ def _tool_call(part: OcToolPart) -> ToolCall:
         title=getattr(state, "title", "") or None,
         started=_moment(state, "start"),
         ended=_moment(state, "end"),
+        call_id=part.call_id,
     )
 
 

@@ -76,6 +76,10 @@ class IpcClientOptions:
     max_pending_requests: int = field(default=65536, metadata=_COUNT)
     """Number, default 65536: of requests in flight at once; one more is refused."""
 
+    stream_buffer_size: int = field(default=10_000, metadata=_COUNT)
+    """Number, default 10000: of events that a reader of a stream may lag behind; together they may
+    have ``max_message_size`` bytes. What comes beyond that is dropped, and the reader is told."""
+
     def __post_init__(self) -> None:
         for name, kind in _kinds().items():
             value = getattr(self, name)

@@ -70,6 +70,8 @@ class Call(Future[R]):
         self.bindings = 0
         """How often the backend said that it has no OpenCode server."""
         self.holder: CallHolder | None = None
+        self.cancelling: Future[bool] | None = None
+        """The call that tells the backend that this one was given up, if it is told."""
         self._notifier = notifier
         self._metrics = metrics
         self._started = time.monotonic() if metrics is not None else 0.0
@@ -117,7 +119,8 @@ class Call(Future[R]):
     def cancel(self) -> bool:
         """Cancel the request, as ``Future.cancel`` does.
 
-        The answer, if one still comes, is dropped. The backend is not told.
+        The answer, if one still comes, is dropped. The backend is told where it would otherwise
+        work on for nothing (a prompt), and may have acted all the same.
 
         Returns:
             True when the call is cancelled; False when it had ended another way.
@@ -212,15 +215,30 @@ class Call(Future[R]):
 class PendingRequests:
     """The requests of one connection that wait for an answer, by request id. Thread-safe."""
 
-    def __init__(self, limit: int, remark: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        limit: int,
+        remark: Callable[[], str],
+        tell: Callable[[Call[Any]], None] = lambda call: None,
+    ) -> None:
+        """Make an empty table.
+
+        Args:
+            limit: How many may wait.
+            remark: See ``CallHolder``.
+            tell: Called with each call that was given up after it had been sent and that the
+                backend should therefore not go on with; by whoever gave it up. Must not block.
+        """
         self.remark = remark
         self._limit = limit
+        self._tell = tell
         self._lock = threading.Lock()  # guards every attribute below
         self._calls: dict[int, Call[Any]] = {}
         self._next_id = FIRST_REQUEST_ID
         self._closed = False
-        # Sent requests that nobody waits for any more, oldest first: their answers are late.
-        self._abandoned: dict[int, None] = {}
+        # Sent requests that nobody waits for any more, oldest first: their answers are late. True
+        # for those that were cancelled, whose answers are owed.
+        self._abandoned: dict[int, bool] = {}
 
     def register(self, call: Call[Any]) -> bool:
         """Give the call the next id and wait for its answer, unless the table is closed.
@@ -247,18 +265,31 @@ class PendingRequests:
         with self._lock:
             return self._calls.pop(request_id, None)
 
+    def find(self, request_id: int) -> Call[Any] | None:
+        """Return the call with this id, which goes on waiting; or None."""
+        with self._lock:
+            return self._calls.get(request_id)
+
     def release(self, call: Call[Any]) -> None:
         """Forget a call that ended without its answer."""
         with self._lock:
-            if self._calls.pop(call.request_id, None) is not None:
+            waited = self._calls.pop(call.request_id, None) is not None
+            if waited:
                 self._remember(call)
+        if waited and call.sent and call.request.operation.cancellable:
+            self._tell(call)
+
+    def is_abandoned(self, request_id: int) -> bool:
+        """Return whether nobody waits for this request any more, and its answer is still owed."""
+        with self._lock:
+            return request_id in self._abandoned
 
     def classify_stray(self, request_id: int) -> str:
         """Return what an answer with this id is, when nobody waits for it."""
         with self._lock:
-            if request_id in self._abandoned:
-                del self._abandoned[request_id]
-                return "late"
+            cancelled = self._abandoned.pop(request_id, None)
+            if cancelled is not None:
+                return "cancelled" if cancelled else "late"
             return "duplicate" if 0 < request_id < self._next_id else "unknown"
 
     def close(self) -> list[Call[Any]]:
@@ -274,7 +305,7 @@ class PendingRequests:
     def _remember(self, call: Call[Any]) -> None:
         """Note that an answer to this call would be late. The caller holds the lock."""
         if call.sent:
-            self._abandoned[call.request_id] = None
+            self._abandoned[call.request_id] = call.request.operation.cancellable
             if len(self._abandoned) > _REMEMBERED:
                 del self._abandoned[next(iter(self._abandoned))]
 

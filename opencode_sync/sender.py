@@ -170,7 +170,8 @@ class Sender:
                 transport.send(messages)
             except TransportError:
                 for call in calls:
-                    call.sent = False  # the transport took none of them
+                    # The transport took none of them; another connection's may have before.
+                    call.sent = call.repeated
                 raise
             if not transport.flush(patience):
                 return False

@@ -18,6 +18,7 @@ from __future__ import annotations
 from opencode_sync.messages import (
     MessageTokens,
     ToolCall,
+    event_properties,
     is_assistant,
     message_cost,
     message_error,
@@ -27,6 +28,17 @@ from opencode_sync.messages import (
     tool_calls,
 )
 from opencode_sync.times import session_created, session_updated, to_datetime
+from opencode_sync.wire.ext_event_pb2 import (
+    IpcDelta,
+    IpcEvent,
+    IpcQuestion,
+    IpcQuestionItem,
+    IpcQuestionOption,
+    IpcRetry,
+    IpcSessionError,
+)
+from opencode_sync.wire.ext_operations_pb2 import IpcBackendInfo, IpcModelList
+from opencode_sync.wire.ext_types_pb2 import IpcModelChoice, IpcUsage
 from opencode_sync.wire.ipc_pb2 import (
     IpcAuthSyncResponse,
     IpcErrorCode,
@@ -156,13 +168,24 @@ from opencode_sync.wire.oc_tool_pb2 import (
 
 __all__ = [
     "IpcAuthSyncResponse",
+    "IpcBackendInfo",
+    "IpcDelta",
     "IpcErrorCode",
+    "IpcEvent",
     "IpcGetConfigResponse",
+    "IpcModelChoice",
+    "IpcModelList",
     "IpcOAuthStatusResponse",
     "IpcProviderStatus",
     "IpcProviderSyncResult",
+    "IpcQuestion",
+    "IpcQuestionItem",
+    "IpcQuestionOption",
+    "IpcRetry",
     "IpcServerInfo",
+    "IpcSessionError",
     "IpcUpdateConfigResponse",
+    "IpcUsage",
     "MessageTokens",
     "OAuthStatusType",
     "OcAbortedError",
@@ -259,6 +282,7 @@ __all__ = [
     "OcUserMessage",
     "OcWellKnownAuth",
     "ToolCall",
+    "event_properties",
     "is_assistant",
     "message_cost",
     "message_error",

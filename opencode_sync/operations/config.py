@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from opencode_sync.errors import IpcArgumentError
 from opencode_sync.operations.base import Operation, Request, make_request
-from opencode_sync.operations.checks import check_size, check_text
+from opencode_sync.operations.checks import check_size, check_text, write_json
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["get_config", "update_config"]
@@ -37,25 +35,8 @@ def update_config(
 ) -> Request[ipc_pb2.IpcUpdateConfigResponse]:
     """Replace the application document by this one."""
     # A text goes as it is: what it is worth is the backend's to say.
-    document = _dump(config) if isinstance(config, Mapping) else config
+    document = write_json(config, "config") if isinstance(config, Mapping) else config
     check_text(document, "config", "which is a JSON document, or a mapping")
     check_size(document, "config", "leave out what is not configuration")
     request = ipc_pb2.IpcUpdateConfigRequest(config_json=document)
     return make_request(_UPDATE_CONFIG, ipc_pb2.IpcClientMessage(update_config=request))
-
-
-def _dump(config: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(dict(config), ensure_ascii=False, allow_nan=False, default=_plain)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise IpcArgumentError(
-            f"config cannot be written as JSON ({error}); give strings as keys, and as values only "
-            "strings, finite numbers, booleans, None, lists and mappings",
-            field="config",
-        ) from error
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"a value is of type {type(value).__name__}")

@@ -7,14 +7,15 @@ from typing import Final
 
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.operations.base import Operation, Request, make_request
-from opencode_sync.operations.checks import check_id
-from opencode_sync.wire import ipc_pb2, oc_agent_pb2, oc_auth_pb2
+from opencode_sync.operations.checks import Folder, check_directory, check_flag, check_id
+from opencode_sync.wire import ext_operations_pb2, ipc_pb2, oc_agent_pb2, oc_auth_pb2
 
 __all__ = [
     "get_auth",
     "get_oauth_status",
     "get_provider_status",
     "list_agents",
+    "list_models",
     "set_auth",
     "sync_auth_keys",
 ]
@@ -26,6 +27,10 @@ def _agents(answer: oc_agent_pb2.OcAgentList) -> Sequence[oc_agent_pb2.OcAgentIn
 
 def _connected(answer: ipc_pb2.IpcProviderStatus) -> Sequence[str]:
     return answer.connected
+
+
+def _models(answer: ext_operations_pb2.IpcModelList) -> ext_operations_pb2.IpcModelList:
+    return answer
 
 
 def _auth(answer: oc_auth_pb2.OcAuth) -> oc_auth_pb2.OcAuth:
@@ -40,10 +45,11 @@ def _sync_result(answer: ipc_pb2.IpcAuthSyncResponse) -> ipc_pb2.IpcAuthSyncResp
     return answer
 
 
-_LIST_AGENTS: Final = Operation("list_agents", "agent_list", _agents, True, True)
+_LIST_AGENTS: Final = Operation("list_agents", "agent_list", _agents, True, True, scoped=True)
 _GET_PROVIDER_STATUS: Final = Operation(
-    "get_provider_status", "provider_status", _connected, True, True
+    "get_provider_status", "provider_status", _connected, True, True, scoped=True
 )
+_LIST_MODELS: Final = Operation("list_models", "model_list", _models, True, True, scoped=True)
 _SET_AUTH: Final = Operation("set_auth", "auth_info", _auth, False, True)
 _GET_AUTH: Final = Operation("get_auth", "auth_info", _auth, True, True)
 _GET_OAUTH_STATUS: Final = Operation(
@@ -54,16 +60,22 @@ _SYNC_AUTH_KEYS: Final = Operation(
 )
 
 
-def list_agents() -> Request[Sequence[oc_agent_pb2.OcAgentInfo]]:
+def list_agents(directory: Folder = None) -> Request[Sequence[oc_agent_pb2.OcAgentInfo]]:
     """List all agents, the hidden ones included."""
     message = ipc_pb2.IpcClientMessage(list_agents=ipc_pb2.IpcListAgentsRequest())
-    return make_request(_LIST_AGENTS, message)
+    return make_request(_LIST_AGENTS, message, check_directory(directory))
 
 
-def get_provider_status() -> Request[Sequence[str]]:
+def get_provider_status(directory: Folder = None) -> Request[Sequence[str]]:
     """Ask which model providers can be used."""
     message = ipc_pb2.IpcClientMessage(get_provider_status=ipc_pb2.IpcGetProviderStatusRequest())
-    return make_request(_GET_PROVIDER_STATUS, message)
+    return make_request(_GET_PROVIDER_STATUS, message, check_directory(directory))
+
+
+def list_models(directory: Folder = None) -> Request[ext_operations_pb2.IpcModelList]:
+    """Ask for the models that can be used."""
+    message = ipc_pb2.IpcClientMessage(list_models=ext_operations_pb2.IpcListModelsRequest())
+    return make_request(_LIST_MODELS, message, check_directory(directory))
 
 
 def set_auth(provider_id: str, auth: oc_auth_pb2.OcAuth) -> Request[oc_auth_pb2.OcAuth]:
@@ -89,12 +101,11 @@ def get_oauth_status(provider_id: str) -> Request[ipc_pb2.IpcOAuthStatusResponse
 
 def sync_auth_keys(skip_oauth_providers: bool) -> Request[ipc_pb2.IpcAuthSyncResponse]:
     """Have the backend copy the API keys that it finds to OpenCode."""
-    if not isinstance(skip_oauth_providers, bool):
-        raise IpcArgumentError(
-            f"skip_oauth_providers is {skip_oauth_providers!r}; give True to leave providers with "
-            "an OAuth login alone, or False",
-            field="skip_oauth_providers",
-        )
+    check_flag(
+        skip_oauth_providers,
+        "skip_oauth_providers",
+        "give True to leave providers with an OAuth login alone, or False",
+    )
 
     def encode(timeout: float) -> bytes:
         request = ipc_pb2.IpcSyncAuthKeysRequest(

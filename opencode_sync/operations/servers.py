@@ -7,9 +7,16 @@ from typing import Final
 
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.operations.base import Operation, Request, make_request
-from opencode_sync.wire import ipc_pb2
+from opencode_sync.wire import ext_operations_pb2, ipc_pb2
 
-__all__ = ["check_health", "discover_server", "health_check", "spawn_server", "stop_server"]
+__all__ = [
+    "check_health",
+    "discover_server",
+    "get_backend_info",
+    "health_check",
+    "spawn_server",
+    "stop_server",
+]
 
 
 def _server_of_discovery(
@@ -32,6 +39,10 @@ def _healthy(answer: ipc_pb2.IpcCheckHealthResponse) -> bool:
     return answer.healthy
 
 
+def _info(answer: ext_operations_pb2.IpcBackendInfo) -> ext_operations_pb2.IpcBackendInfo:
+    return answer
+
+
 _DISCOVER_SERVER: Final = Operation(
     "discover_server", "discover_server_response", _server_of_discovery, True, False
 )
@@ -41,6 +52,7 @@ _SPAWN_SERVER: Final = Operation(
 _STOP_SERVER: Final = Operation("stop_server", "stop_server_response", _success, False, False)
 _CHECK_HEALTH: Final = Operation("check_health", "check_health_response", _healthy, True, True)
 _HEALTH_CHECK: Final = replace(_CHECK_HEALTH, failure=False)
+_GET_BACKEND_INFO: Final = Operation("get_backend_info", "backend_info", _info, True, False)
 
 
 def discover_server() -> Request[ipc_pb2.IpcServerInfo | None]:
@@ -80,3 +92,11 @@ def check_health() -> Request[bool]:
 def health_check() -> Request[bool]:
     """Ask the same, and take every failure to get an answer for a no."""
     return Request(_HEALTH_CHECK, check_health().body)
+
+
+def get_backend_info() -> Request[ext_operations_pb2.IpcBackendInfo]:
+    """Ask what serves this connection."""
+    message = ipc_pb2.IpcClientMessage(
+        get_backend_info=ext_operations_pb2.IpcGetBackendInfoRequest()
+    )
+    return make_request(_GET_BACKEND_INFO, message)

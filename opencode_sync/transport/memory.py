@@ -38,6 +38,7 @@ class _Inbox:
         # Guards every attribute below; waited on by the one thread that receives.
         self._changed = threading.Condition()
         self._items: deque[bytes] = deque()
+        self._size = 0
         self._end: TransportError | None = None
 
     def put(self, messages: Sequence[bytes]) -> bool:
@@ -46,6 +47,7 @@ class _Inbox:
             if self._end is not None:
                 return False
             self._items.extend(messages)
+            self._size += sum(map(len, messages))
             self._changed.notify_all()
             return True
 
@@ -54,6 +56,7 @@ class _Inbox:
         with self._changed:
             if discard:
                 self._items.clear()
+                self._size = 0
             if self._end is None:
                 self._end = end
             self._changed.notify_all()
@@ -63,6 +66,12 @@ class _Inbox:
         with self._changed:
             return self._end
 
+    @property
+    def size(self) -> int:
+        """Bytes that wait to be received."""
+        with self._changed:
+            return self._size
+
     def get(self, deadline: Deadline) -> bytes:
         with self._changed:
             while not self._items:
@@ -71,7 +80,9 @@ class _Inbox:
                 if deadline.passed():
                     raise TransportTimeout("no message came in time")
                 self._changed.wait(deadline.remaining())
-            return self._items.popleft()
+            message = self._items.popleft()
+            self._size -= len(message)
+            return message
 
 
 class MemoryTransport(Transport):
@@ -157,6 +168,16 @@ class MemoryPeer:
     def send(self, message: bytes) -> bool:
         """Hand a message to the client; returns False when the link has ended."""
         return self._outbox.put([message])
+
+    @property
+    def unread(self) -> int:
+        """Bytes handed to the client that it has not received yet."""
+        return self._outbox.size
+
+    @property
+    def ended(self) -> bool:
+        """Whether the link has ended, from whichever side."""
+        return self._outbox.ended is not None or self._inbox.ended is not None
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End the link politely, as a close frame would."""

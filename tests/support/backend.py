@@ -25,11 +25,18 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.transport.base import Transport, TransportClosed
 from opencode_sync.transport.memory import MemoryPeer, memory_link
 from opencode_sync.wire import (
+    ext_event_pb2,
+    ext_operations_pb2,
+    ext_prompt_pb2,
     ipc_pb2,
     oc_agent_pb2,
     oc_auth_pb2,
+    oc_event_pb2,
+    oc_message_part_pb2,
     oc_message_pb2,
+    oc_model_pb2,
     oc_session_pb2,
+    oc_tool_pb2,
 )
 
 WAIT: Final = 5.0
@@ -39,7 +46,8 @@ TOKEN: Final = "6f1c2d3e-token-of-the-tests"
 CONFIG: Final = IpcConfig(port=4096, auth_token=TOKEN)
 
 Payload = dict[str, Any]
-Rule = Callable[[ipc_pb2.IpcClientMessage], "Payload | None"]
+Rule = Callable[[ipc_pb2.IpcClientMessage], "Payload | list[Payload] | None"]
+"""What is sent back: one payload, several in their order (pushes, then the answer), or nothing."""
 
 
 def HOLD(request: ipc_pb2.IpcClientMessage) -> Payload | None:
@@ -136,12 +144,194 @@ def said(text: str) -> Payload:
     return {"send_message_response": oc_message_pb2.OcMessage(assistant=message)}
 
 
+def backend_info() -> Payload:
+    """The answer to get_backend_info."""
+    return {"backend_info": ext_operations_pb2.IpcBackendInfo(version="1.0", backend="embedded")}
+
+
+def messages(*texts: str) -> Payload:
+    """The answer to list_messages."""
+    listed = [said(text)["send_message_response"] for text in texts]
+    return {"message_list": ext_operations_pb2.IpcMessageList(messages=listed)}
+
+
+def aborted(value: bool = True) -> Payload:
+    """The answer to abort_session."""
+    return {"abort_session_response": ext_operations_pb2.IpcAbortSessionResponse(success=value)}
+
+
+def models(*names: str) -> Payload:
+    """The answer to list_models."""
+    listed = [oc_model_pb2.OcModelInfo(id=name, provider_id="p") for name in names]
+    answer = ext_operations_pb2.IpcModelList(models=listed, default_models={"p": names[0]})
+    return {"model_list": answer}
+
+
+def permission_replied() -> Payload:
+    """The answer to reply_permission."""
+    return {"reply_permission_response": ext_operations_pb2.IpcReplyPermissionResponse()}
+
+
+def question_replied() -> Payload:
+    """The answer to reply_question."""
+    return {"reply_question_response": ext_operations_pb2.IpcReplyQuestionResponse()}
+
+
+def cancelled(found: bool = True) -> Payload:
+    """The answer to cancel."""
+    return {"cancel_response": ext_operations_pb2.IpcCancelResponse(found=found)}
+
+
+def ran(*texts: str, **fields: Any) -> Payload:
+    """The end of a prompt's run, with a message of the model's for each text."""
+    listed = [
+        oc_message_pb2.OcMessage(
+            assistant=oc_message_pb2.OcAssistantMessage(
+                id=f"msg_{number}", session_id="ses_1", role="assistant", text=text
+            )
+        )
+        for number, text in enumerate(texts, 1)
+    ]
+    given = {"session_id": "ses_1", "user_message_id": "msg_0", "finish": "stop", **fields}
+    return {"run_result": ext_prompt_pb2.IpcRunResult(messages=listed, **given)}
+
+
+def failed(kind: str, message: str = "it went wrong", *texts: str, **fields: Any) -> Payload:
+    """The end of a prompt's run that failed, after it had said so much."""
+    payload = ran(*texts, finish="")
+    failure = ext_prompt_pb2.IpcRunFailure(kind=kind, message=message, **fields)
+    payload["run_result"].failure.CopyFrom(failure)
+    return payload
+
+
+SUBSCRIBED: Final[Payload] = {"subscribed": ext_event_pb2.IpcSubscribed()}
+"""A subscription has begun."""
+
+
+def subscription_end(reason: str = "the server has ended") -> Payload:
+    """A subscription is over."""
+    return {"subscription_end": ext_event_pb2.IpcSubscriptionEnd(reason=reason)}
+
+
+# --- Pushes ---
+
+
+def push(event: ext_event_pb2.IpcEvent, missed: int = 0) -> Payload:
+    """An event on its way, after so many that were dropped."""
+    return {"event": ext_event_pb2.IpcEventPush(event=event, missed=missed)}
+
+
+def event(type: str = "session.updated", **fields: Any) -> Payload:
+    """An event of any kind."""
+    return push(ext_event_pb2.IpcEvent(type=type, **fields))
+
+
+def delta(
+    text: str,
+    part_type: str = "text",
+    *,
+    session_id: str = "ses_1",
+    message_id: str = "msg_1",
+    missed: int = 0,
+) -> Payload:
+    """A piece of an answer."""
+    return push(
+        ext_event_pb2.IpcEvent(
+            type="message.part.delta",
+            session_id=session_id,
+            delta=ext_event_pb2.IpcDelta(
+                session_id=session_id,
+                message_id=message_id,
+                part_id="prt_1",
+                part_type=part_type,
+                text=text,
+            ),
+        ),
+        missed,
+    )
+
+
+def retry(attempt: int = 1, message: str = "Too Many Requests", next_at: int = 0) -> Payload:
+    """The provider refused, and there will be another try."""
+    return push(
+        ext_event_pb2.IpcEvent(
+            type="session.status",
+            session_id="ses_1",
+            retry=ext_event_pb2.IpcRetry(
+                session_id="ses_1", attempt=attempt, message=message, next_at=next_at
+            ),
+        )
+    )
+
+
+def permission_asked(
+    id: str = "per_1", *, directory: str = "/project", **properties: Any
+) -> Payload:
+    """A tool asks whether it may."""
+    request = oc_tool_pb2.OcPermissionRequest(
+        id=id, permission="bash", action="ls", patterns=["ls"], call_id="call_1"
+    )
+    request.tool.name = "bash"
+    request.tool.input.update({"command": "ls"})
+    asked = oc_event_pb2.OcPermissionAskedEvent(
+        type="permission.asked", session_id="ses_1", request=request
+    )
+    return push(
+        ext_event_pb2.IpcEvent(
+            type="permission.asked",
+            session_id="ses_1",
+            directory=directory,
+            event=oc_event_pb2.OcEvent(permission_asked=asked),
+            **properties,
+        )
+    )
+
+
+def question_asked(id: str = "que_1", *questions: str, directory: str = "/project") -> Payload:
+    """The model asks the user."""
+    options = [ext_event_pb2.IpcQuestionOption(label=label) for label in ("red", "blue")]
+    items = [
+        ext_event_pb2.IpcQuestionItem(header="h", question=question, options=options, custom=True)
+        for question in questions or ("Which colour?",)
+    ]
+    question = ext_event_pb2.IpcQuestion(id=id, session_id="ses_1", items=items)
+    return push(
+        ext_event_pb2.IpcEvent(
+            type="question.asked", session_id="ses_1", directory=directory, question=question
+        )
+    )
+
+
+def tool_updated(status: str = "running", call_id: str = "call_1") -> Payload:
+    """A tool call stands there now."""
+    part = oc_message_part_pb2.OcToolPart(
+        id="prt_9", session_id="ses_1", message_id="msg_1", type="tool", name="bash"
+    )
+    part.call_id = call_id
+    getattr(part.state, status).SetInParent()
+    updated = oc_event_pb2.OcMessagePartUpdatedEvent(
+        session_id="ses_1",
+        message_id="msg_1",
+        part=oc_message_part_pb2.OcPart(tool=part),
+    )
+    return push(
+        ext_event_pb2.IpcEvent(
+            type="message.part.updated",
+            session_id="ses_1",
+            event=oc_event_pb2.OcEvent(message_part_updated=updated),
+        )
+    )
+
+
 def error(code: int, message: str = "it went wrong") -> Payload:
     """The answer of any operation that failed."""
     refusal = ipc_pb2.IpcErrorResponse(message=message)
     refusal.code = code  # type: ignore[assignment]  # an open enum: numbers it does not know too
     return {"error": refusal}
 
+
+NO_PAYLOAD: Final = error(ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE, "No payload in message")
+"""How the reference backend refuses what it does not know."""
 
 NO_SERVER: Final = error(ipc_pb2.IPC_ERROR_CODE_INTERNAL_ERROR, "No OpenCode server connected")
 """How the reference backend says that nothing is bound to the connection."""
@@ -164,6 +354,21 @@ def refuse(message: ipc_pb2.IpcClientMessage) -> Payload:
             success=False, error="Invalid authentication token"
         )
     }
+
+
+def _unwrapped(message: ipc_pb2.IpcClientMessage) -> ipc_pb2.IpcClientMessage:
+    """The request about a folder as the request itself."""
+    if not message.HasField("scoped"):
+        return message
+    inner = ipc_pb2.IpcClientMessage.FromString(message.scoped.request)
+    inner.request_id = message.request_id
+    return inner
+
+
+def _is_extension(message: ipc_pb2.IpcClientMessage) -> bool:
+    fields = message.DESCRIPTOR.fields_by_name
+    name = message.WhichOneof("payload")
+    return name is not None and fields[name].number >= 200
 
 
 class Link:
@@ -199,9 +404,10 @@ class Link:
         assert self.goodbye is not None
         return self.goodbye
 
-    def answer(self, request: ipc_pb2.IpcClientMessage, payload: Payload) -> None:
-        """Answer a request that was held back."""
-        self.send(request.request_id, payload)
+    def answer(self, request: ipc_pb2.IpcClientMessage, *payloads: Payload) -> None:
+        """Answer a request that was held back; what comes before the last payload are pushes."""
+        for payload in payloads:
+            self.send(request.request_id, payload)
 
     def send(self, request_id: int, payload: Payload) -> None:
         """Send an answer under any id."""
@@ -243,9 +449,9 @@ class Link:
             self.raw.append(data)
             self.requests.append(message)
             self._changed.notify_all()
-        payload = rule(message)
+        payload = rule(_unwrapped(message))
         if payload is not None:
-            self.answer(message, payload)
+            self.answer(message, *(payload if isinstance(payload, list) else [payload]))
 
 
 class ScriptedBackend:
@@ -273,11 +479,24 @@ class ScriptedBackend:
             "get_config": lambda request: config(),
             "update_config": lambda request: updated(),
             "send_message": lambda request: said(request.send_message.text),
+            "get_backend_info": lambda request: backend_info(),
+            "get_session": lambda request: session("one"),
+            "update_session": lambda request: session(request.update_session.title),
+            "list_messages": lambda request: messages("Hi"),
+            "abort_session": lambda request: aborted(),
+            "list_models": lambda request: models("m"),
+            "reply_permission": lambda request: permission_replied(),
+            "reply_question": lambda request: question_replied(),
+            "cancel": lambda request: cancelled(),
+            "prompt": lambda request: ran(request.prompt.text),
+            "subscribe": lambda request: SUBSCRIBED,
         }
         self.handshake: Rule = accept
         """How the first message is answered; HOLD for not at all."""
         self.refusal: str | None = None
         """When set, nobody listens: connecting fails with this text."""
+        self.extensions = True
+        """Whether it knows more than the reference protocol."""
         self.polite = True
         """Whether a goodbye is returned; a backend that does not makes ``close`` wait a while."""
         self.wrap: Callable[[Transport], Transport] = lambda transport: transport
@@ -302,8 +521,10 @@ class ScriptedBackend:
 
     def rule_for(self, message: ipc_pb2.IpcClientMessage) -> Rule:
         """Return how a message is answered."""
+        if not self.extensions and _is_extension(message):
+            return lambda request: NO_PAYLOAD
         with self._changed:
-            return self._rules.get(message.WhichOneof("payload") or "", HOLD)
+            return self._rules.get(_unwrapped(message).WhichOneof("payload") or "", HOLD)
 
     # --- What a test looks at ---
 

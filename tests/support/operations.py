@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from opencode_sync.wire import ipc_pb2, oc_auth_pb2
+from opencode_sync.prompts import prompt_result
+from opencode_sync.wire import (
+    ext_operations_pb2,
+    ext_prompt_pb2,
+    ipc_pb2,
+    oc_auth_pb2,
+    oc_tool_pb2,
+)
 from tests.support import backend as b
 from tests.support.backend import Payload
 
@@ -37,6 +44,8 @@ class Sample:
     repeatable: bool = False
     """Whether it is done again when the connection was lost before the answer came."""
     needs_server: bool = True
+    scoped: bool = False
+    """Whether it takes a project folder that goes around the request."""
 
     def answer(self) -> Any:
         """The payload itself."""
@@ -98,6 +107,7 @@ SAMPLES = [
         b.sessions("one", "two"),
         b.sessions("one", "two")["session_list"].sessions,
         repeatable=True,
+        scoped=True,
     ),
     Sample(
         "create_session",
@@ -106,6 +116,7 @@ SAMPLES = [
         b.session("x"),
         b.session("x")["session_info"],
         ("x",),
+        scoped=True,
     ),
     Sample(
         "delete_session",
@@ -133,6 +144,7 @@ SAMPLES = [
         b.agents("build", "plan"),
         b.agents("build", "plan")["agent_list"].agents,
         repeatable=True,
+        scoped=True,
     ),
     Sample(
         "get_provider_status",
@@ -141,6 +153,7 @@ SAMPLES = [
         b.providers("anthropic", "openai"),
         ["anthropic", "openai"],
         repeatable=True,
+        scoped=True,
     ),
     Sample(
         "set_auth",
@@ -197,6 +210,112 @@ SAMPLES = [
         b.updated()["update_config_response"],
         ('{"version": 2}',),
         needs_server=False,
+    ),
+    Sample(
+        "get_backend_info",
+        "get_backend_info",
+        ext_operations_pb2.IpcGetBackendInfoRequest(),
+        b.backend_info(),
+        b.backend_info()["backend_info"],
+        repeatable=True,
+        needs_server=False,
+    ),
+    Sample(
+        "get_session",
+        "get_session",
+        ext_operations_pb2.IpcGetSessionRequest(session_id="ses_1"),
+        b.session("x"),
+        b.session("x")["session_info"],
+        ("ses_1",),
+        repeatable=True,
+    ),
+    Sample(
+        "update_session",
+        "update_session",
+        ext_operations_pb2.IpcUpdateSessionRequest(session_id="ses_1", title="y", archived=False),
+        b.session("y"),
+        b.session("y")["session_info"],
+        ("ses_1",),
+        {"title": "y", "archived": False},
+    ),
+    Sample(
+        "list_messages",
+        "list_messages",
+        ext_operations_pb2.IpcListMessagesRequest(session_id="ses_1", limit=2),
+        b.messages("one", "two"),
+        b.messages("one", "two")["message_list"].messages,
+        ("ses_1",),
+        {"limit": 2},
+        repeatable=True,
+    ),
+    Sample(
+        "abort_session",
+        "abort_session",
+        ext_operations_pb2.IpcAbortSessionRequest(session_id="ses_1"),
+        b.aborted(),
+        True,
+        ("ses_1",),
+    ),
+    Sample(
+        "list_models",
+        "list_models",
+        ext_operations_pb2.IpcListModelsRequest(),
+        b.models("one", "two"),
+        b.models("one", "two")["model_list"],
+        repeatable=True,
+        scoped=True,
+    ),
+    Sample(
+        "reply_permission",
+        "reply_permission",
+        ext_operations_pb2.IpcReplyPermissionRequest(
+            permission_id="per_1", reply=oc_tool_pb2.DENY, message="use ls", directory="/project"
+        ),
+        b.permission_replied(),
+        None,
+        ("per_1", "reject"),
+        {"message": "use ls", "directory": "/project"},
+    ),
+    Sample(
+        "reply_question",
+        "reply_question",
+        ext_operations_pb2.IpcReplyQuestionRequest(
+            question_id="que_1",
+            answers=[
+                ext_operations_pb2.IpcAnswer(labels=["red", "blue"]),
+                ext_operations_pb2.IpcAnswer(labels=[]),
+            ],
+        ),
+        b.question_replied(),
+        None,
+        ("que_1", [["red", "blue"], ()]),
+    ),
+    Sample(
+        "prompt",
+        "prompt",
+        ext_prompt_pb2.IpcPromptRequest(
+            session_id="ses_1",
+            text="Hi",
+            provider_id="p",
+            model_id="m/1",
+            agent="plan",
+            system="Be brief.",
+            schema_json='{"type": "object"}',
+            permissions=ext_prompt_pb2.IPC_ANSWER_POLICY_ONCE,
+            questions=ext_prompt_pb2.IPC_ANSWER_POLICY_REJECT,
+            events=ext_prompt_pb2.IPC_RUN_EVENTS_ATTENTION,
+            timeout_seconds=600,
+        ),
+        b.ran("Hello"),
+        prompt_result(b.ran("Hello")["run_result"]),
+        ("ses_1", "Hi"),
+        {
+            "model": "p/m/1",
+            "agent": "plan",
+            "system": "Be brief.",
+            "schema": {"type": "object"},
+            "on_permission": "once",
+        },
     ),
 ]
 """One good call of each."""

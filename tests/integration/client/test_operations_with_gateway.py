@@ -24,6 +24,7 @@ from opencode_sync import (
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway import BackendError, EmbeddedBackend, Gateway
 from opencode_sync.gateway.app_config import AppConfigStore
+from opencode_sync.gateway.cancellation import Cancellation
 from opencode_sync.types import (
     IpcAuthSyncResponse,
     IpcErrorCode,
@@ -108,6 +109,7 @@ class NotingBackend(EmbeddedBackend):
         provider_id: str,
         agent: str | None,
         deadline: Deadline,
+        cancellation: Cancellation | None = None,
     ) -> OcMessage:
         self._note(deadline, "send_message", session_id, text, model_id, provider_id, agent)
         if text == "think":

@@ -19,6 +19,7 @@ from opencode_sync import (
     IpcPromptError,
     IpcProtocolError,
     IpcServerError,
+    IpcSlowConsumerError,
     IpcTimeoutError,
     IpcUnsupportedOperationError,
     IpcUsageError,
@@ -71,9 +72,11 @@ SAMPLES: list[tuple[IpcError, dict[str, Any]]] = [
         {"code": 2, "code_name": "NOT_IMPLEMENTED"},
     ),
     (
-        IpcPromptError("failed", kind="api", status=529, partial=["text"]),
-        {"kind": "api", "status": 529, "partial": ["text"]},
+        IpcPromptError("failed", kind="api", status=529, partial=["text"], retryable=True),
+        {"kind": "api", "status": 529, "partial": ["text"], "retryable": True},
     ),
+    (IpcPromptError("failed", kind="unknown"), {"status": None, "retryable": False}),
+    (IpcSlowConsumerError("gap", missed=7), {"missed": 7}),
     (IpcUsageError("not here"), {}),
     (IpcArgumentError("bad title", field="title"), {"field": "title"}),
 ]

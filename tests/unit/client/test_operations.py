@@ -47,6 +47,48 @@ BAD: list[tuple[Callable[[Any], object], Any, str]] = [
     (operations.update_config, {("ui", "font"): 1}, "config"),
     (operations.update_config, {"size": float("nan")}, "config"),
     (operations.update_config, {"size": -float("inf")}, "config"),
+    *(
+        (make, value, "session_id")
+        for make in (
+            operations.get_session,
+            operations.abort_session,
+            lambda value: operations.list_messages(value, limit=None),
+            lambda value: operations.update_session(value, title="x", archived=None),
+        )
+        for value in (None, 5, b"ses_1", "", " \t", "ses_\ud800")
+    ),
+    *(
+        (lambda value: operations.list_messages("ses_1", limit=value), value, "limit")
+        for value in (0, -1, 2**32, True, "5", 1.0)
+    ),
+    (lambda value: operations.update_session("ses_1", title=value, archived=None), None, "title"),
+    (lambda value: operations.update_session("ses_1", title=value, archived=None), 5, "title"),
+    *(
+        (
+            lambda value: operations.update_session("ses_1", title=None, archived=value),
+            value,
+            "archived",
+        )
+        for value in (0, "yes", 1795391042151)
+    ),
+    *(
+        (lambda value: operations.reply_permission(value, "once"), value, "permission_id")
+        for value in (None, 5, "", " ")
+    ),
+    *(
+        (lambda value: operations.reply_permission("per_1", value), value, "reply")
+        for value in (None, True, "", "allow", "Once", ["once"], "x" * 1000)
+    ),
+    (lambda value: operations.reply_permission("per_1", "reject", message=value), 5, "message"),
+    (lambda value: operations.reply_permission("per_1", "once", message=value), "why", "message"),
+    *(
+        (lambda value: operations.reply_question(value, None), value, "question_id")
+        for value in (None, 5, "", " ")
+    ),
+    *(
+        (lambda value: operations.reply_question("que_1", value), value, "answers")
+        for value in (5, "red", b"x", [], (), {}, ["red"], [["red"], 5], [[5]], [["a\ud800"]])
+    ),
     (operations.spawn_server, 0, "port"),
     (operations.spawn_server, -1, "port"),
     (operations.spawn_server, 65536, "port"),

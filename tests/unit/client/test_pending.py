@@ -14,6 +14,7 @@ from opencode_sync import (
     IpcCancelledError,
     IpcTimeoutError,
     IpcUsageError,
+    operations,
 )
 from opencode_sync import pending as module
 from opencode_sync.pending import Call, PendingRequests, WaitingCalls
@@ -215,6 +216,45 @@ def test_what_it_remembers_of_abandoned_calls_is_bounded(monkeypatch: pytest.Mon
 
 
 # --- The line ---
+
+
+def test_finding_a_call_leaves_it_where_it_is() -> None:
+    pending = table()
+    call = make_call()
+    pending.register(call)
+    assert pending.find(call.request_id) is pending.find(call.request_id) is call
+    assert pending.find(99) is None
+    assert pending.take(call.request_id) is call
+    assert pending.find(call.request_id) is None
+
+
+def _message() -> Call[Any]:
+    request = operations.send_message("ses_1", "Hi", model_id="m", provider_id="p", agent=None)
+    return make_call(request)
+
+
+def test_who_is_told_of_calls_that_were_given_up() -> None:
+    told: list[Call[Any]] = []
+    pending = PendingRequests(10, lambda: "", told.append)
+    given_up, unsent, answered, short = _message(), _message(), _message(), make_call()
+    for call in (given_up, unsent, answered, short):
+        pending.register(call)
+        call.sent = call is not unsent
+    pending.take(answered.request_id)
+    for call in (given_up, unsent, answered, short):
+        assert call.cancel()
+        call.forget()
+    assert told == [given_up]
+    lost = _message()
+    pending.register(lost)
+    lost.sent = True
+    assert pending.close() == [lost]
+    assert lost.cancel()
+    assert told == [given_up]
+    assert pending.is_abandoned(given_up.request_id)
+    assert pending.classify_stray(given_up.request_id) == "cancelled"
+    assert not pending.is_abandoned(given_up.request_id)
+    assert pending.classify_stray(short.request_id) == "late"
 
 
 def test_the_line_keeps_its_order_and_is_emptied_as_a_whole() -> None:

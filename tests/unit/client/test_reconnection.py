@@ -21,9 +21,9 @@ from opencode_sync import (
     StateChange,
     supervisor,
 )
-from opencode_sync.transport.base import Transport
+from opencode_sync.transport.base import Transport, TransportClosed
 from tests.support import backend as b
-from tests.support.backend import HOLD, WAIT, ScriptedBackend, StallingTransport
+from tests.support.backend import HOLD, WAIT, ScriptedBackend, StallingTransport, WrappedTransport
 from tests.support.leaks import eventually
 from tests.support.threads import Background
 from tests.unit.client.doubles import no_thread
@@ -525,3 +525,35 @@ def test_nothing_runs_on_after_closing_in_the_middle_of_coming_back(
     made = backend.links
     assert not eventually(lambda: backend.links > made, 0.05)
     assert client.state in (S.FAILED, S.DISCONNECTED)
+
+
+class RefusesAfterTheHandshake(WrappedTransport):
+    """A link that is dead before its first call, which nobody has noticed."""
+
+    shaken = False
+
+    def send(self, messages: Any) -> None:
+        if self.shaken:
+            raise TransportClosed("the link has ended")
+        self.shaken = True
+        super().send(messages)
+
+
+def test_a_repeated_call_that_its_second_link_refuses_was_sent_all_the_same(
+    backend: ScriptedBackend,
+) -> None:
+    """The first backend may have acted: a retry is not safe, and there is no third time."""
+    backend.rule("list_sessions", HOLD)
+    made = itertools.count(1)
+
+    def second_refuses(transport: Transport) -> Transport:
+        return RefusesAfterTheHandshake(transport) if next(made) == 2 else transport
+
+    backend.wrap = second_refuses
+    with backend.client(reconnect=AT_ONCE) as client:
+        future = client.futures.list_sessions(timeout=30)
+        backend.link(0).request()
+        backend.link(0).peer.drop()
+        error = future.exception(30)
+    assert isinstance(error, IpcConnectionError)
+    assert error.request_sent

@@ -212,3 +212,22 @@ def test_a_future_that_could_not_be_begun_is_not_left_behind(
         with pytest.raises(ZeroDivisionError):
             client.futures.list_sessions()
     assert client._sweep._live == {}
+
+
+def test_one_that_had_ended_before_is_not_left_behind_either(
+    client: IpcClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = client._supervisor.submit
+
+    def interrupted(call: Any) -> None:
+        submit(call)
+        call.claim()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client._supervisor, "submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.futures.list_sessions()
+    live = client._supervisor._live
+    assert live is not None
+    assert len(live._pending) == 0

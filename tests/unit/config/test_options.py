@@ -24,7 +24,12 @@ SECONDS = [
     "ping_interval",
     "ping_timeout",
 ]
-COUNTS = ["max_receive_buffer_size", "max_message_size", "max_pending_requests"]
+COUNTS = [
+    "max_receive_buffer_size",
+    "max_message_size",
+    "max_pending_requests",
+    "stream_buffer_size",
+]
 
 
 def make(**values: Any) -> IpcClientOptions:
@@ -44,6 +49,7 @@ class TestFields:
             "max_receive_buffer_size": 65536,
             "max_message_size": 64 * 1024 * 1024,
             "max_pending_requests": 65536,
+            "stream_buffer_size": 10_000,
         }
 
     @pytest.mark.parametrize("name", SECONDS)

@@ -14,6 +14,7 @@ from opencode_sync import types
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.types import OcSessionInfo, OcSessionTime
 from opencode_sync.wire import (
+    ext_event_pb2,
     ipc_pb2,
     oc_agent_pb2,
     oc_auth_pb2,
@@ -30,6 +31,7 @@ from opencode_sync.wire import (
 HELPERS = {
     "MessageTokens",
     "ToolCall",
+    "event_properties",
     "is_assistant",
     "message_cost",
     "message_error",
@@ -98,11 +100,20 @@ def test_every_domain_type_is_exported() -> None:
         ("auth_sync_response", types.IpcAuthSyncResponse),
         ("oauth_status_response", types.IpcOAuthStatusResponse),
         ("send_message_response", types.OcMessage),
+        ("backend_info", types.IpcBackendInfo),
+        ("model_list", types.IpcModelList),
     ],
 )
 def test_exports_are_what_the_backend_answers(payload: str, exported: type[Message]) -> None:
     """The exported class is the very class that a decoded answer has."""
     assert type(getattr(ipc_pb2.IpcServerMessage(), payload)) is exported
+
+
+def test_what_an_event_is_made_of_is_exported() -> None:
+    event = ext_event_pb2.IpcEvent.DESCRIPTOR
+    made_of = {event, *(field.message_type for field in event.fields if field.message_type)}
+    exported = {getattr(getattr(types, name), "DESCRIPTOR", None) for name in types.__all__}
+    assert made_of <= exported
 
 
 def test_the_two_token_usages_are_told_apart() -> None:

@@ -1,0 +1,202 @@
+"""How a client makes its calls: those that wait, those that do not, and its own."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final, TypeVar
+
+from opencode_sync.binding import ServerBinding
+from opencode_sync.cancel import CancelToken
+from opencode_sync.deadline import Deadline
+from opencode_sync.deadlines import DeadlineSweep
+from opencode_sync.errors import IpcArgumentError, IpcUsageError
+from opencode_sync.metrics import Metrics
+from opencode_sync.notifier import Notifier
+from opencode_sync.operations import Request
+from opencode_sync.options import IpcClientOptions
+from opencode_sync.pending import Call
+from opencode_sync.supervisor import Supervisor
+
+__all__ = ["Calls", "checked_timeout"]
+
+R = TypeVar("R")
+
+_LONGEST: Final = 30 * 24 * 3600.0
+
+
+class Calls:
+    """Makes calls and hands them to the supervisor. Any thread may call any method."""
+
+    def __init__(
+        self,
+        *,
+        options: IpcClientOptions,
+        directory: str | None,
+        metrics: Metrics | None,
+        notifier: Notifier,
+        sweep: DeadlineSweep,
+        supervisor: Supervisor,
+        binding: ServerBinding,
+    ) -> None:
+        """Make a client's calls possible.
+
+        Args:
+            options: Time-outs.
+            directory: The project folder of requests that name none.
+            metrics: Told of each call.
+            notifier: Runs callbacks.
+            sweep: Minds the deadlines of calls that nobody waits for.
+            supervisor: Sends them.
+            binding: Learns from calls that bind the backend to a server.
+        """
+        self.options = options
+        self._directory = directory
+        self._metrics = metrics
+        self._notifier = notifier
+        self._sweep = sweep
+        self._supervisor = supervisor
+        self._binding = binding
+        self.process: int | None = None
+        """The process that has connected; a fork of it must not."""
+
+    def run(self, request: Request[R], timeout: float | None, cancel: CancelToken | None) -> R:
+        """Make a blocking call."""
+        self.check_caller(request.operation.name)
+        call = self._make(request, self._seconds(request, timeout))
+        try:
+            if cancel is not None and cancel.cancelled:
+                call.cancel_by_token()
+            else:
+                self._supervisor.submit(call)
+            return call.wait(cancel)
+        except BaseException:
+            if not call.cancel():  # an interrupt leaves nothing behind
+                call.forget()
+            raise
+
+    def begin(
+        self, request: Request[R], timeout: float | None, cancel: CancelToken | None
+    ) -> Call[R]:
+        """Make a call for somebody who does not wait; never blocks."""
+        self.check_process()
+        call = self._make(request, self._seconds(request, timeout))
+        self._watch(call, cancel)
+        return call
+
+    def open(
+        self, request: Request[R], timeout: float | None, cancel: CancelToken | None
+    ) -> Call[R]:
+        """Make a call that has no end in time; never blocks.
+
+        What its time-out says is up to the caller, who has to end the call by it.
+        """
+        self.check_process()
+        call = self._make(request, self._seconds(request, timeout), endless=True)
+        self._watch(call, cancel)
+        return call
+
+    def make_own(self, request: Request[Any]) -> Call[Any]:
+        """Make a call of the client's own, which its user does not know of; it is not sent."""
+        call = self._make(request, self._seconds(request, None))
+        self._sweep.watch(call)
+        return call
+
+    def begin_own(self, request: Request[Any]) -> Call[Any]:
+        """Make a call of the client's own and send it; never blocks."""
+        call = self.make_own(request)
+        self._supervisor.submit(call)
+        return call
+
+    def _make(self, request: Request[R], seconds: float, *, endless: bool = False) -> Call[R]:
+        if request.timed is not None:
+            request = request.within(seconds)
+        if request.operation.scoped:
+            request = request.in_folder(self._directory)
+        call = Call(
+            request,
+            timeout=seconds,
+            deadline=Deadline.after(None if endless else seconds),
+            notifier=self._notifier,
+            metrics=self._metrics,
+        )
+        self._binding.watch(call)
+        if request.sink is not None:
+            request.sink.attach(call, self.begin_own, self._notifier.post)
+        return call
+
+    def _watch(self, call: Call[Any], cancel: CancelToken | None) -> None:
+        """Send a call and see to it that it ends in time, or when it is cancelled."""
+        if cancel is not None:
+            if not cancel.attach(call, call.cancel_by_token):
+                call.cancel_by_token()
+                return
+            call.when_done(lambda _: cancel.detach(call))
+        try:
+            self._sweep.watch(call)
+            self._supervisor.submit(call)
+        except BaseException:
+            if not call.cancel():
+                call.forget()
+            raise
+
+    def _seconds(self, request: Request[Any], timeout: float | None) -> float:
+        if timeout is not None:
+            return checked_timeout(timeout)
+        seconds: float = getattr(self.options, request.operation.default_timeout)
+        return seconds
+
+    # --- Who may call ---
+
+    def check_caller(self, what: str) -> None:
+        """See to it that the caller may block.
+
+        Raises:
+            IpcUsageError: it runs in a callback of this client's, or in a forked child.
+        """
+        self.check_process()
+        if not self.may_block():
+            raise IpcUsageError(
+                f"{what} blocks and was called from a callback of this client's, which would stop "
+                "all its callbacks; use client.futures there, or hand over to another thread"
+            )
+
+    def may_block(self) -> bool:
+        """Return whether the caller is on a thread that may wait for this client."""
+        return not (self._notifier.is_current_thread() or self._supervisor.is_connection_thread())
+
+    def check_process(self) -> None:
+        """See to it that the caller is in the process that has connected.
+
+        Raises:
+            IpcUsageError: it is in a forked child.
+        """
+        if self.is_forked():
+            raise IpcUsageError(
+                "this client was connected before a fork and belongs to the parent process; make a "
+                "client of its own in the child"
+            )
+
+    def is_forked(self) -> bool:
+        """Return whether this is another process than the one that has connected."""
+        return self.process is not None and self.process != os.getpid()
+
+
+def checked_timeout(timeout: float) -> float:
+    """Return a time-out that is one.
+
+    Raises:
+        IpcArgumentError: it is none.
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise IpcArgumentError(
+            f"timeout is of type {type(timeout).__name__}; give seconds as a number, or None for "
+            "the default",
+            field="timeout",
+        )
+    if not 0 < timeout <= _LONGEST:
+        raise IpcArgumentError(
+            f"timeout is {timeout!r}; give a number of seconds above 0 and at most "
+            f"{_LONGEST:.0f}, or None for the default",
+            field="timeout",
+        )
+    return timeout

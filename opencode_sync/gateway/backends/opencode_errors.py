@@ -1,8 +1,8 @@
 """What OpenCode's refusals look like, and what a gateway's client is told about each.
 
-An error's body has one of five shapes, a 401 has none, and a path the server does not know is
-answered by its web page with status 200. So the body is only ever a source of words: the status and
-the content type decide.
+An error's body has one of five shapes, those of other versions have others, a 401 has none, and a
+path the server does not know is answered by its web page with status 200. So the body is only ever
+a source of words: the status and the content type decide.
 """
 
 from __future__ import annotations
@@ -106,9 +106,18 @@ def read_refusal(status: int, content_type: str, body: bytes) -> Refusal:
             data = document.get("data")
             data = data if isinstance(data, dict) else {}
             kind = _first_text(document.get("name"), document.get("_tag"))
-            words = _first_text(data.get("message"), document.get("message"))
+            words = _first_text(
+                data.get("message"), document.get("message"), *_words_elsewhere(document)
+            )
             reference = _first_text(data.get("ref"), document.get("ref"))
     return Refusal(status, content_type, kind, words, reference)
+
+
+def _words_elsewhere(document: dict[str, object]) -> list[object]:
+    """Return what may be words where other versions, or what stands before them, put theirs."""
+    error, several = document.get("error"), document.get("errors")
+    found = [error, *(several if isinstance(several, list) else [])]
+    return [each.get("message") if isinstance(each, dict) else each for each in found]
 
 
 def _first_text(*candidates: object) -> str | None:

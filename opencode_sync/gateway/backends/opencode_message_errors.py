@@ -27,9 +27,11 @@ from opencode_sync.gateway.backends.opencode_tables import (
 )
 from opencode_sync.wire import oc_message_error_pb2 as pb
 
-__all__ = ["hide_secrets", "message_error", "read_error", "without_secrets"]
+__all__ = ["error_object", "hide_secrets", "message_error", "read_error", "without_secrets"]
 
 _HIDDEN = "[key]"
+_NAMELESS = "UnknownError"
+"""OpenCode's own name for what it has no name for."""
 
 
 class _Error(NamedTuple):
@@ -74,17 +76,40 @@ _ERRORS: Mapping[str, _Error] = {
 _OTHER = _error("unknown", {"ref": Field("cause", text), "responseBody": Field("cause", text)})
 
 
+def error_object(value: object) -> Mapping[str, Any] | None:
+    """Return an error as ``{"name": ..., "data": {...}}``, None if there is none.
+
+    Of another version's shape at least the words are kept: a run that failed must never look like
+    one that succeeded.
+    """
+    if not value:
+        return None
+    fields: Mapping[str, Any] = value if isinstance(value, dict) else {}
+    name, data = fields.get("name"), fields.get("data")
+    named = isinstance(name, str) and name != ""
+    words = value if isinstance(value, str) else fields.get("message")
+    if named and (data or not isinstance(words, str)):
+        return fields
+    return {
+        "name": name if named else _NAMELESS,
+        "data": {"message": words, **(data if isinstance(data, dict) else {})},
+    }
+
+
 def read_error(document: object, odd: Oddities, path: str = "error") -> pb.OcMessageError | None:
-    """Return an error, or None if this is none: not an object, or without a name.
+    """Return an error, or None if there is none.
 
     Args:
-        document: ``{"name": ..., "data": {...}}``.
+        document: As ``error_object`` takes it.
         odd: Gets a count for everything that could not be carried.
         path: What to count it under.
     """
-    name = document.get("name") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or not isinstance(name, str) or not name:
+    error_json = error_object(document)
+    if error_json is None:
         return None
+    if error_json is not document:
+        odd[path] += 1
+    name: str = error_json["name"]
     known = _ERRORS.get(name)
     if known is None:
         odd[f"{path}.name={one_line(name, 40)}"] += 1
@@ -92,7 +117,7 @@ def read_error(document: object, odd: Oddities, path: str = "error") -> pb.OcMes
     error = pb.OcMessageError()
     target = getattr(error, known.name)
     target.name = clean(name)
-    data = document.get("data")
+    data = error_json.get("data")
     if isinstance(data, dict):
         fill(target, known.table, data, odd, f"{path}.{one_line(name, 40)}")
     else:

@@ -18,6 +18,7 @@ from loguru import logger
 
 from opencode_sync.gateway.backends.base import EventSink
 from opencode_sync.gateway.backends.opencode_events import OpenCodeEvent, resubscribed_event
+from opencode_sync.gateway.backends.opencode_message_errors import error_object
 from opencode_sync.gateway.backends.opencode_run_owner import Owner
 from opencode_sync.gateway.backends.opencode_run_policy import (
     ANSWERED,
@@ -262,8 +263,8 @@ class RunEvents:
         elif event.type == "session.deleted":
             self.deleted = True
         elif event.type == "session.error":
-            error = event.properties.get("error")
-            if isinstance(error, dict):
+            error = error_object(event.properties.get("error"))
+            if error is not None:
                 self.errors.append(error)
         else:
             return

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from opencode_sync.gateway.backends.opencode_errors import one_line
-from opencode_sync.gateway.backends.opencode_message_errors import without_secrets
+from opencode_sync.gateway.backends.opencode_message_errors import error_object, without_secrets
 from opencode_sync.gateway.backends.opencode_run_stop import Stop, Why
 from opencode_sync.wire import ext_event_pb2
 from opencode_sync.wire import ext_prompt_pb2 as pb
@@ -114,8 +114,8 @@ def failure_of_message(
         return failure("aborted", "the run ended before the model began to answer: it was aborted")
     provider_id = info.get("providerID")
     provider_id = provider_id if isinstance(provider_id, str) else ""
-    error, finish = info.get("error"), info.get("finish")
-    if isinstance(error, dict):
+    error, finish = error_object(info.get("error")), info.get("finish")
+    if error is not None:
         return failure_of_error(error, secrets, provider_id)
     kind = None
     if not finish:

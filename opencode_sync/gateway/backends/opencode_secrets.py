@@ -34,15 +34,22 @@ _SECRET_WORDS = frozenset(
 _SCHEME = re.compile(r"\s*(basic|bearer|token)\s", re.IGNORECASE)
 
 
-def public_options(options: Mapping[str, Any], secrets: Sequence[str]) -> dict[str, Any]:
+_DEEPEST = 100
+"""Levels that are looked at. What is deeper is left out: nobody could say that it is no secret."""
+
+
+def public_options(
+    options: Mapping[str, Any], secrets: Sequence[str], *, depth: int = 0
+) -> dict[str, Any]:
     """Return options or headers without those that hold a secret, however deep they are.
 
     Args:
         options: Any JSON object.
         secrets: Keys that are known. Others are known by the name they go by.
+        depth: How deep it lies in another.
     """
     return {
-        key: _public(value, secrets)
+        key: _public(value, secrets, depth + 1)
         for key, value in options.items()
         if not _is_secret_name(key) and not _holds(value, secrets)
     }
@@ -59,11 +66,13 @@ def public_url(url: str, secrets: Sequence[str]) -> str:
     return "" if _holds(public, secrets) else public
 
 
-def _public(value: Any, secrets: Sequence[str]) -> Any:
+def _public(value: Any, secrets: Sequence[str], depth: int) -> Any:
+    if isinstance(value, dict | list) and depth > _DEEPEST:
+        return None
     if isinstance(value, dict):
-        return public_options(value, secrets)
+        return public_options(value, secrets, depth=depth)
     if isinstance(value, list):
-        return [_public(each, secrets) for each in value if not _holds(each, secrets)]
+        return [_public(each, secrets, depth + 1) for each in value if not _holds(each, secrets)]
     return value
 
 

@@ -45,8 +45,20 @@ def told(status, body, content_type="application/json"):
             "SERVER_ERROR",
             ["500", "UnknownError", "Unexpected", "err_7d7f80d0", "log"],
         ),
+        (500, {"error": {"message": "too late"}}, "SERVER_ERROR", ["500", "too late"]),
+        (500, {"error": "too late"}, "SERVER_ERROR", ["500", "too late"]),
+        (400, {"errors": [7, {"message": "too late"}]}, "INVALID_MESSAGE", ["400", "too late"]),
     ],
-    ids=["name and data", "name, data, kind", "tag alone", "tag and message", "with reference"],
+    ids=[
+        "name and data",
+        "name, data, kind",
+        "tag alone",
+        "tag and message",
+        "with reference",
+        "wrapped",
+        "words alone",
+        "several",
+    ],
 )
 def test_each_shape_keeps_its_status_name_and_words(status, body, code, words):
     got_code, message = told(status, body)

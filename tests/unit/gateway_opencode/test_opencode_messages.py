@@ -570,12 +570,30 @@ def test_an_error_of_a_name_that_is_not_known_keeps_it():
 
 def test_errors_that_are_odd():
     odd = Oddities()
-    for document in (None, "no", {}, {"name": ""}, {"name": 7}):
+    for document in (None, "", {}, []):
         assert read_error(document, odd) is None
     assert read_error({"name": "UnknownError"}, odd).unknown.message == "UnknownError"
     assert not +odd
     assert read_error({"name": "UnknownError", "data": "no"}, odd).unknown.message
     assert odd["error.data"] == 1
+
+
+@pytest.mark.parametrize(
+    ("document", "name", "message"),
+    [
+        ("no", "UnknownError", "no"),
+        ({"message": "no"}, "UnknownError", "no"),
+        ({"name": 7, "data": {"message": "no"}}, "UnknownError", "no"),
+        ({"name": "QuotaError", "message": "no"}, "QuotaError", "no"),
+        ({"name": ""}, "UnknownError", "UnknownError"),
+        ([7], "UnknownError", "UnknownError"),
+    ],
+)
+def test_an_error_of_another_shape_is_one_all_the_same(document, name, message):
+    odd = Oddities()
+    read = read_error(document, odd).unknown
+    assert (read.name, read.message) == (name, message)
+    assert odd["error"] == 1
 
 
 def test_a_providers_key_is_taken_out_of_its_own_words():

@@ -265,3 +265,19 @@ def test_an_answer_without_directories_is_an_error(opencode):
     backend, _ = opencode(Answer({"directory": 7}))
     with pytest.raises(BackendError, match="its directories"):
         backend.list_models(deadline=Deadline.after(20))
+
+
+def test_what_is_too_deep_to_be_looked_at_is_left_out() -> None:
+    """Options nested a thousand deep are no error, and nothing unseen comes out of them."""
+    deep: object = KEY
+    for _ in range(900):
+        deep = {"in": [deep]}
+    public = public_options({"a": deep, "b": 1}, [KEY])
+    assert public["b"] == 1
+    depth = 0
+    value: object = public["a"]
+    while isinstance(value, dict | list):
+        value = value["in"] if isinstance(value, dict) else value[0]
+        depth += 1
+    assert value is None
+    assert 100 <= depth <= 110

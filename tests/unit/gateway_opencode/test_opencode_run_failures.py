@@ -63,6 +63,9 @@ def test_a_status_is_the_providers_and_keys_are_hidden():
         ({"finish": "length", "providerID": "p"}, "output_length"),
         ({"finish": "tool-calls"}, None),
         ({"finish": "stop", "error": {"name": "ContentFilterError"}}, "content_filter"),
+        ({"finish": "stop", "error": {"name": "APIError", "message": "flat"}}, "api"),
+        ({"finish": "stop", "error": "words alone"}, "unknown"),
+        ({"finish": "stop", "error": {}}, None),
     ],
 )
 def test_what_the_last_message_means(info, kind):

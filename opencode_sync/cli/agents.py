@@ -9,6 +9,7 @@ import typer
 
 from opencode_sync.cli.connection import AsJson, ConfigFile, Timeout, state_of
 from opencode_sync.cli.output import cell, empty_table, print_json, print_line, print_table
+from opencode_sync.cli.waiting import waiting_for
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,7 +30,8 @@ def agents(
 ) -> None:
     """List the agents of the project: those of OpenCode's and those it was given."""
     state = state_of(context, as_json=as_json)
-    with state.open_link(config_file, timeout).client as client:
+    client = state.open_link(config_file, timeout).client
+    with client, waiting_for("Asking OpenCode for its agents"):
         listed = [agent for agent in client.list_agents() if show_all or not agent.hidden]
     if as_json:
         print_json([_record(agent) for agent in listed])

@@ -15,7 +15,21 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from opencode_sync import __version__
-from opencode_sync.cli import agents, auth, config, demo, gateway, health, providers, sessions
+from opencode_sync.cli import (
+    agents,
+    auth,
+    chat,
+    config,
+    demo,
+    doctor,
+    events,
+    gateway,
+    health,
+    models,
+    providers,
+    session,
+    sessions,
+)
 from opencode_sync.cli.connection import State, Verbose, state_of
 from opencode_sync.cli.errors import EXIT_CODES, CommandError, ExitCode, report
 from opencode_sync.cli.output import unwritable
@@ -107,7 +121,7 @@ def _root(
 ) -> None:
     """Drive OpenCode from the command line: see that it works, serve it, look at what it has.
 
-    New here? Run: opencode-sync demo
+    New here? Run: opencode-sync demo. Something does not work? Run: opencode-sync doctor
     """
     _show_help_without_command(context)
     state_of(context, verbose=verbose)
@@ -119,7 +133,7 @@ def _epilog() -> str:
 
 
 def _sessions(context: typer.Context, verbose: Verbose = False) -> None:
-    """List, create and delete sessions."""
+    """List, create, change and delete sessions."""
     _show_help_without_command(context)
     state_of(context, verbose=verbose)
 
@@ -147,15 +161,24 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("gateway")(gateway.gateway)
 app.command("health")(health.health)
+app.command("doctor")(doctor.doctor)
+app.command("chat")(chat.chat)
+app.command("events")(events.events)
 
 _sessions_app = typer.Typer(callback=_sessions, invoke_without_command=True)
 _sessions_app.command("list")(sessions.list_all)
 _sessions_app.command("create")(sessions.create)
+_sessions_app.command("get")(session.get)
+_sessions_app.command("rename")(session.rename)
+_sessions_app.command("archive")(session.archive)
+_sessions_app.command("messages")(session.messages)
+_sessions_app.command("abort")(session.abort)
 _sessions_app.command("delete")(sessions.delete)
 app.add_typer(_sessions_app, name="sessions")
 
 app.command("agents")(agents.agents)
 app.command("providers")(providers.providers)
+app.command("models")(models.models)
 
 _config_app = typer.Typer(callback=_config, invoke_without_command=True)
 _config_app.command("get")(config.show)

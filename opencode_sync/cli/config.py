@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,12 +10,10 @@ import typer
 from opencode_sync.cli.connection import AsJson, ConfigFile, Timeout, state_of
 from opencode_sync.cli.errors import CommandError, ExitCode
 from opencode_sync.cli.output import print_json, print_line
-from opencode_sync.cli.text import printable
-from opencode_sync.operations import MAX_TEXT_BYTES
+from opencode_sync.cli.reading import read_text
+from opencode_sync.cli.waiting import waiting_for
 
 __all__ = ["replace", "show"]
-
-_STDIN = "-"
 
 
 def show(
@@ -32,7 +28,8 @@ def show(
 ) -> None:
     """Print the application's configuration, which is JSON, fit for ``config set``."""
     state = state_of(context, as_json=as_json)
-    with state.open_link(config_file, timeout).client as client:
+    client = state.open_link(config_file, timeout).client
+    with client, waiting_for("Reading the configuration"):
         answer = client.get_config()
     print_json(_parsed(answer.models_config_json if models else answer.app_config_json))
 
@@ -60,8 +57,9 @@ def replace(
 ) -> None:
     """Replace the application's configuration by a JSON document; what it leaves out is gone."""
     state = state_of(context, as_json=as_json)
-    document = _read(source)
-    with state.open_link(config_file, timeout).client as client:
+    document = read_text(source, "configuration")
+    client = state.open_link(config_file, timeout).client
+    with client, waiting_for("Replacing the configuration"):
         answer = client.update_config(document)
     if not answer.success:
         reason = answer.error or "the backend gave no reason"
@@ -70,28 +68,3 @@ def replace(
         print_json({"updated": True})
     else:
         print_line("configuration replaced")
-
-
-def _read(source: str) -> str:
-    name = "standard input" if source == _STDIN else printable(source)
-    try:
-        if source == _STDIN:
-            data = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1)
-        else:
-            with Path(source).open("rb") as file:
-                data = file.read(MAX_TEXT_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CommandError(f"{name} cannot be read: {reason}", ExitCode.USAGE) from error
-    if len(data) > MAX_TEXT_BYTES:
-        raise CommandError(
-            f"{name} has more than {MAX_TEXT_BYTES} bytes, which is no configuration",
-            ExitCode.USAGE,
-        )
-    try:
-        # Editors on Windows put a mark in front that JSON does not have.
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CommandError(
-            f"{name} is not UTF-8 text: see its byte {error.start}", ExitCode.USAGE
-        ) from error

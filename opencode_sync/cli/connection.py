@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from opencode_sync import (
     DefaultConfigProvider,
+    EnvironmentConfigProvider,
     FileConfigProvider,
     IpcClient,
     IpcClientOptions,
 )
 from opencode_sync.cli.log import log_to_stderr
+from opencode_sync.launch import launch
+from opencode_sync.runtime_file import default_runtime_file, gateway_behind
 
-__all__ = ["AsJson", "ConfigFile", "Link", "State", "Timeout", "Verbose", "open_link", "state_of"]
+if TYPE_CHECKING:
+    from opencode_sync.cli.checks import Check
+
+__all__ = [
+    "AsJson",
+    "ConfigFile",
+    "Directory",
+    "Link",
+    "State",
+    "Timeout",
+    "Verbose",
+    "is_backend_there",
+    "open_link",
+    "options_for",
+    "state_of",
+]
 
 _LONGEST_TIMEOUT = 86_400.0
 """Seconds. A day is more than anyone waits for, and far below what the system's waits can hold."""
@@ -56,6 +75,18 @@ Timeout = Annotated[
     ),
 ]
 
+Directory = Annotated[
+    Path | None,
+    typer.Option(
+        "--directory",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        resolve_path=True,
+        help="The project that it is about. Without it: the gateway's own.",
+    ),
+]
+
 AsJson = Annotated[
     bool,
     typer.Option("--json", help="Print JSON for programs, errors on standard error included."),
@@ -76,27 +107,44 @@ class Link:
     endpoint: str
 
 
-def open_link(config_file: Path | None, timeout: float | None) -> Link:
+def open_link(
+    config_file: Path | None, timeout: float | None, directory: Path | None = None
+) -> Link:
     """Make the client of a command. Does no network I/O.
 
     Args:
         config_file: JSON with port and token; None looks at the environment, then for a gateway.
         timeout: Seconds for the connection and for each answer; None keeps the client's options.
+        directory: The project that calls are about; None leaves it to the gateway.
 
     Raises:
         IpcConfigError: where to connect is unknown or wrong.
     """
     provider = DefaultConfigProvider() if config_file is None else FileConfigProvider(config_file)
     config = provider.get_config()
-    options = IpcClientOptions.from_environment()
-    if timeout is not None:
-        options = options.replace(
-            connection_timeout=timeout,
-            authentication_timeout=timeout,
-            default_request_timeout=timeout,
-        )
     # A command is over after one exchange: what is lost then is reported, not restored.
-    return Link(IpcClient(config, options=options, reconnect=None), config.endpoint)
+    client = IpcClient(config, options=options_for(timeout), reconnect=None, directory=directory)
+    return Link(client, config.endpoint)
+
+
+def options_for(timeout: float | None) -> IpcClientOptions:
+    """Return the client's options from the environment, with this time-out if there is one."""
+    options = IpcClientOptions.from_environment()
+    if timeout is None:
+        return options
+    return options.replace(
+        connection_timeout=timeout,
+        authentication_timeout=timeout,
+        default_request_timeout=timeout,
+        default_prompt_timeout=timeout,
+    )
+
+
+def is_backend_there(config_file: Path | None) -> bool:
+    """Return whether somebody said where to connect, or a gateway of this user answers."""
+    if config_file is not None or EnvironmentConfigProvider().is_set():
+        return True
+    return gateway_behind(default_runtime_file()) is not None
 
 
 @dataclass
@@ -109,8 +157,18 @@ class State:
     verbose: bool = False
     """Whether the library's log and tracebacks go to standard error."""
 
-    open_link: Callable[[Path | None, float | None], Link] = field(default=open_link)
-    """How commands get their client; tests put their own here."""
+    # Tests put their own in the place of these four.
+    open_link: Callable[..., Link] = field(default=open_link)
+    """How commands get their client."""
+
+    is_backend_there: Callable[[Path | None], bool] = field(default=is_backend_there)
+    """Whether there is anything to connect to."""
+
+    launch: Callable[..., AbstractContextManager[IpcClient]] = field(default=launch)
+    """How a command gets a client where there is nothing to connect to."""
+
+    checks: Sequence[Check] | None = None
+    """What the doctor looks at; None for all that there is."""
 
 
 def state_of(context: typer.Context, *, as_json: bool = False, verbose: bool = False) -> State:

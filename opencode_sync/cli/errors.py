@@ -19,6 +19,7 @@ from opencode_sync.errors import (
     IpcPromptError,
     IpcProtocolError,
     IpcServerError,
+    IpcSlowConsumerError,
     IpcTimeoutError,
     error_code_name,
 )
@@ -50,13 +51,13 @@ class ExitCode(IntEnum):
 
 EXIT_CODES: Mapping[ExitCode, str] = {
     ExitCode.OK: "everything went well",
-    ExitCode.FAILED: "unexpected error, or the demo found something wrong",
+    ExitCode.FAILED: "unexpected error, or demo or doctor found something wrong",
     ExitCode.USAGE: "wrong use of the command line",
     ExitCode.CONFIGURATION: "a setting is missing or wrong",
     ExitCode.CONNECTION: "no connection to the backend",
     ExitCode.AUTHENTICATION: "the backend refused the token",
     ExitCode.TIMEOUT: "no answer in time",
-    ExitCode.SERVER: "the backend answered with an error, or is unhealthy",
+    ExitCode.SERVER: "the backend answered with an error or is unhealthy, or the model failed",
     ExitCode.PROTOCOL: "the peer does not speak the protocol",
     ExitCode.NOT_FOUND: "no such session",
     ExitCode.CANCELLED: "the request was cancelled",
@@ -74,6 +75,7 @@ _BY_CLASS: tuple[tuple[type[IpcError], ExitCode], ...] = (
     (IpcPromptError, ExitCode.SERVER),
     (IpcProtocolError, ExitCode.PROTOCOL),
     (IpcCancelledError, ExitCode.CANCELLED),
+    (IpcSlowConsumerError, ExitCode.FAILED),
 )
 
 _DETAILS = (
@@ -183,4 +185,8 @@ def _context(error: BaseException) -> dict[str, Any]:
                 context[name] = value
     if isinstance(error, IpcServerError):
         context["code"] = error_code_name(error.code)
+    if isinstance(error, IpcPromptError):
+        context["failure"] = error.kind
+        context["status"] = error.status
+        context["retryable"] = error.retryable
     return context

@@ -9,6 +9,7 @@ import typer
 from opencode_sync.cli.connection import AsJson, ConfigFile, Timeout, Verbose, state_of
 from opencode_sync.cli.errors import CommandError, ExitCode
 from opencode_sync.cli.output import print_json, print_line
+from opencode_sync.cli.waiting import waiting_for
 from opencode_sync.errors import IpcServerError
 
 __all__ = ["health"]
@@ -35,7 +36,7 @@ def health(
     failure: Exception | None = None
     healthy = False
     started = time.perf_counter()
-    with link.client as client:
+    with waiting_for("Asking the backend and its server"), link.client as client:
         connected = time.perf_counter()
         try:
             healthy = client.check_server_health()

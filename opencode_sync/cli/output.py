@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from opencode_sync.cli.errors import CommandError, ExitCode
-from opencode_sync.cli.text import printable
+from opencode_sync.cli.text import printable, printable_block
 
 if TYPE_CHECKING:
     from opencode_sync.types import OcSessionInfo
@@ -24,9 +24,12 @@ __all__ = [
     "cell",
     "empty_table",
     "newest_first",
+    "optional_time",
     "print_json",
+    "print_json_line",
     "print_line",
     "print_table",
+    "print_text",
     "relative_time",
     "session_record",
     "sessions_table",
@@ -74,6 +77,19 @@ def print_line(text: str) -> None:
 def print_json(value: Any) -> None:
     """Print a JSON document, in ASCII so that every terminal and every encoding can take it."""
     _write(f"{json.dumps(value, indent=2)}\n")
+
+
+def print_json_line(value: Any) -> None:
+    """Print a JSON document on one line, at once: for a program that reads while we write."""
+    _write(f"{json.dumps(value)}\n")
+
+
+def print_text(text: str) -> None:
+    """Print a piece of a text of many lines, at once.
+
+    On a terminal control characters are spelt out; a file or a pipe gets the text as it is.
+    """
+    _write(printable_block(text) if sys.stdout.isatty() else text)
 
 
 def print_table(table: Table) -> None:
@@ -206,8 +222,10 @@ def session_record(session: OcSessionInfo) -> dict[str, Any]:
         "project_id": session.project_id,
         "parent_id": session.parent_id if session.HasField("parent_id") else None,
         "version": session.version,
-        "created": _iso(session.time.created),
-        "updated": _iso(session.time.updated),
+        "created": optional_time(session.time.created),
+        "updated": optional_time(session.time.updated),
+        "archived": optional_time(session.time.archived),
+        "cost": session.cost if session.HasField("cost") else None,
         "summary": None
         if summary is None
         else {
@@ -218,7 +236,8 @@ def session_record(session: OcSessionInfo) -> dict[str, Any]:
     }
 
 
-def _iso(milliseconds: int) -> str | None:
+def optional_time(milliseconds: int) -> str | None:
+    """Return a Unix time as ISO 8601 in UTC; None when nobody said, or no calendar has it."""
     if milliseconds == 0:
         return None
     try:

@@ -18,6 +18,7 @@ from opencode_sync.cli.output import (
     sessions_table,
 )
 from opencode_sync.cli.text import printable
+from opencode_sync.cli.waiting import waiting_for
 
 __all__ = ["create", "delete", "list_all"]
 
@@ -34,7 +35,8 @@ def list_all(
 ) -> None:
     """List all sessions, the most recently updated first."""
     state = state_of(context, as_json=as_json, verbose=verbose)
-    with state.open_link(config_file, timeout).client as client:
+    client = state.open_link(config_file, timeout).client
+    with client, waiting_for("Asking for the sessions"):
         sessions = newest_first(client.list_sessions())
     if as_json:
         print_json([session_record(session) for session in sessions])
@@ -56,7 +58,8 @@ def create(
 ) -> None:
     """Create a session and print a line with its id and title (with --json, all there is)."""
     state = state_of(context, as_json=as_json, verbose=verbose)
-    with state.open_link(config_file, timeout).client as client:
+    client = state.open_link(config_file, timeout).client
+    with client, waiting_for("Creating a session"):
         session = client.create_session(title)
     if as_json:
         print_json(session_record(session))
@@ -79,8 +82,10 @@ def delete(
     wanted = list(dict.fromkeys(session_ids))  # an id given twice is one session
     deleted: dict[str, bool] = {}
     try:
-        with state.open_link(config_file, timeout).client as client:
-            for session_id in wanted:
+        client = state.open_link(config_file, timeout).client
+        with client, waiting_for("Deleting") as status:
+            for number, session_id in enumerate(wanted, start=1):
+                status.show(f"Deleting session {number} of {len(wanted)}")
                 deleted[session_id] = client.delete_session(session_id)
     finally:
         # What is gone is gone: it is told even when a later id failed. And it is told only now, so

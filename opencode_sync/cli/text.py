@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["printable"]
+__all__ = ["printable", "printable_block"]
 
 _JOINERS = frozenset("\u200c\u200d")
 """Invisible, but emoji and several scripts are spelt with them, and they cannot do harm."""
@@ -29,6 +29,15 @@ def printable(text: str, limit: int | None = None) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(character if _is_safe(character) else _spelt(character) for character in text)
+
+
+def printable_block(text: str) -> str:
+    r"""Return the text as ``printable`` does, but with its own lines (``\n``) and tabs left alone.
+
+    For text of many lines that has the screen to itself, such as a model's answer.
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in lines)
 
 
 def _is_safe(character: str) -> bool:

@@ -11,23 +11,18 @@ from pathlib import Path
 import pytest
 
 import opencode_sync
-from opencode_sync import IpcClient, IpcClientOptions, IpcError
-from opencode_sync.gateway import EmbeddedBackend, Gateway
-from opencode_sync.types import OcAssistantMessage, OcMessage, OcTokenUsage
+from opencode_sync import IpcClient, IpcClientOptions, IpcError, IpcServerError
+from opencode_sync.gateway import Gateway
+from opencode_sync.wire.ext_event_pb2 import IpcEvent
+from tests.integration.cli.talking import TalkingBackend
+from tests.support.threads import Background
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SCRIPTS = re.findall(r"<!-- run: with-gateway -->\n```python\n(.*?)```", README, re.DOTALL)
 MODEL_SCRIPTS = re.findall(r"<!-- run: with-model -->\n```python\n(.*?)```", README, re.DOTALL)
-
-
-class AnsweringBackend(EmbeddedBackend):
-    """Sessions, and a model that has one answer."""
-
-    def send_message(self, session_id: str, text: str, **details: object) -> OcMessage:
-        answer = OcAssistantMessage(text=f"An answer to: {text}")
-        answer.tokens.CopyFrom(OcTokenUsage(input=40, output=2))
-        return OcMessage(assistant=answer)
+EVENT_SCRIPTS = re.findall(r"<!-- run: with-events -->\n```python\n(.*?)```", README, re.DOTALL)
+LAUNCHED = re.findall(r"<!-- run: launched -->\n```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture
@@ -37,39 +32,73 @@ def running_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setenv("OPENCODE_SYNC_RUNTIME_FILE", str(runtime_file))
     monkeypatch.delenv("OPENCODE_IPC_PORT", raising=False)
     monkeypatch.delenv("OPENCODE_IPC_TOKEN", raising=False)
-    backend = AnsweringBackend(tmp_path / "sessions.db")
+    backend = TalkingBackend(tmp_path / "sessions.db")
     with Gateway(backend, runtime_file=runtime_file) as gateway:
         yield gateway
 
 
+def run(script: str) -> None:
+    exec(compile(script, "README.md", "exec"), {"__name__": "__main__"})
+
+
 def test_readme_has_its_scripts() -> None:
     """The marks that choose the scripts are still there."""
-    assert len(SCRIPTS) == 4
-    assert len(MODEL_SCRIPTS) == 1
+    counts = [len(each) for each in (LAUNCHED, MODEL_SCRIPTS, EVENT_SCRIPTS, SCRIPTS)]
+    assert counts == [1, 3, 1, 3]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=["ten lines", "server", "threads", "futures"])
+@pytest.mark.parametrize("script", SCRIPTS, ids=["gateway", "threads", "futures"])
 def test_script_runs(
     script: str, running_gateway: Gateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A script from the README does what it says, against a running gateway."""
-    exec(compile(script, "README.md", "exec"), {"__name__": "__main__"})
+    run(script)
     output = capsys.readouterr().out
     assert "did not work" not in output
     assert "ses_" in output or "True" in output
 
 
-def test_script_asks_a_model(running_gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
-    """The script that asks prints the answer and its tokens."""
-    exec(compile(MODEL_SCRIPTS[0], "README.md", "exec"), {"__name__": "__main__"})
-    assert capsys.readouterr().out == "An answer to: What does this project do?\n42\n"
+@pytest.mark.parametrize(
+    ("number", "asked"),
+    [(0, "What does this project do?"), (1, "Run the tests"), (2, "Run the tests")],
+    ids=["prompt", "stream", "permission"],
+)
+def test_script_asks_a_model(
+    number: int, asked: str, running_gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each script that asks prints the answer."""
+    run(MODEL_SCRIPTS[number])
+    assert f"You said: {asked}" in capsys.readouterr().out
+
+
+def test_first_script_prints_the_answer_as_it_comes(
+    running_gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The end-to-end tests run it on a real OpenCode; here it is about what the client does."""
+    monkeypatch.setattr(opencode_sync, "launch", IpcClient)
+    run(LAUNCHED[0])
+    assert len(LAUNCHED[0].splitlines()) <= 10
+    assert "You said: What does this project do?" in capsys.readouterr().out
+
+
+def test_script_prints_events(running_gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """The script prints each event, until the gateway ends."""
+    backend = running_gateway.backend
+    assert isinstance(backend, TalkingBackend)
+    script = Background(run, EVENT_SCRIPTS[0])
+    assert backend.subscribed.acquire(timeout=10)
+    event = IpcEvent(type="session.idle", session_id="ses_1", properties_json='{"a": 1}')
+    backend.sinks[0].event(event)
+    backend.sinks[0].ended("the test is over")
+    assert isinstance(script.error(), IpcServerError)
+    assert capsys.readouterr().out == "session.idle ses_1 {'a': 1}\n"
 
 
 def test_operation_table_names_arguments_that_there_are() -> None:
     """Every row of the table of operations is a method, and takes what the row says."""
     rows = re.findall(r"^\| `(\w+)\((.*?)\)` \|", README, re.MULTILINE)
     rows = [row for row in rows if hasattr(IpcClient, row[0])]
-    assert len(rows) == 8
+    assert len(rows) == 15
     for name, arguments in rows:
         parameters = inspect.signature(getattr(IpcClient, name)).parameters
         assert set(arguments.split(", ")) - {""} <= set(parameters), name
@@ -82,7 +111,7 @@ def test_first_script_without_a_gateway_says_what_to_do(
     monkeypatch.setenv("OPENCODE_SYNC_RUNTIME_FILE", str(tmp_path / "none.json"))
     monkeypatch.delenv("OPENCODE_IPC_PORT", raising=False)
     monkeypatch.delenv("OPENCODE_IPC_TOKEN", raising=False)
-    exec(compile(SCRIPTS[0], "README.md", "exec"), {"__name__": "__main__"})
+    run(SCRIPTS[0])
     assert "opencode-sync gateway" in capsys.readouterr().out
 
 
@@ -105,7 +134,7 @@ def test_error_table_names_every_error() -> None:
         and issubclass(getattr(opencode_sync, name), IpcError)
     }
     table = README[README.index("| error | means | do |") : README.index("`health_check()` is")]
-    assert public - {"IpcError", "IpcPromptError"} <= set(re.findall(r"`(\w+)`", table))
+    assert public - {"IpcError"} <= set(re.findall(r"`(\w+)`", table))
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

@@ -15,7 +15,10 @@ _PACKAGE = "opencode_sync"
 _ROOT = Path(opencode_sync.__file__).parent
 
 # What stands on top; nothing below may know of it.
-_TOP = ("gateway", "cli", "desktop", "testing")
+_TOP = ("gateway", "launch", "cli", "desktop", "testing")
+
+# Who may know of one of them all the same.
+_SHOWN = {("", "launch")}
 
 
 @dataclass(frozen=True)
@@ -166,9 +169,18 @@ def test_nothing_below_knows_what_stands_on_top() -> None:
         for name, imports in IMPORTS.items()
         if name != "__main__" and not any(_inside(name, room) for room in _TOP)
         for each in imports
-        if each.own and any(_inside(each.module, room) for room in _TOP)
+        if each.own
+        and any(_inside(each.module, room) for room in _TOP)
+        and (name, each.module) not in _SHOWN
     ]
     assert wrong == []
+
+
+def test_launching_knows_the_gateway_only_while_it_runs() -> None:
+    """So the client, and whoever imports the package, does without the gateway's packages."""
+    of_gateway = [each for each in IMPORTS["launch"] if _inside(each.module, "gateway")]
+    assert of_gateway
+    assert all(each.lazy or each.typing for each in of_gateway)
 
 
 def test_one_connection_knows_nothing_of_the_client_around_it() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
+from opencode_sync.cli.checks import Check
 from opencode_sync.cli.connection import Link, State
-from opencode_sync.wire import ipc_pb2, oc_session_pb2
+from opencode_sync.wire import ext_operations_pb2, ipc_pb2, oc_session_pb2
 
 
 def session(number: int, title: str = "A title", *, updated: int = 0, **fields: Any) -> Any:
@@ -17,6 +21,55 @@ def session(number: int, title: str = "A title", *, updated: int = 0, **fields: 
     )
     made.time.updated = updated
     return made
+
+
+def tokens(**counts: int) -> Any:
+    """Tokens of a run."""
+    names = ("input", "output", "reasoning", "cache_read", "cache_write")
+    each = {name: counts.get(name, 0) for name in names}
+    return SimpleNamespace(**each, total=sum(each.values()))
+
+
+def result(text: str = "", **fields: Any) -> Any:
+    """What a run came to."""
+    made = {
+        "session_id": "ses_1",
+        "text": text,
+        "messages": [],
+        "tool_calls": [],
+        "tokens": tokens(),
+        "cost": 0.0,
+        "structured": None,
+        "finish": "stop",
+        "retries": [],
+    }
+    return SimpleNamespace(**(made | fields))
+
+
+class FakeStream:
+    """Yields what it was given; raises the exceptions and calls the functions among it."""
+
+    def __init__(self, items: Iterable[Any], outcome: Any = None) -> None:
+        self._items = iter(items)
+        self._outcome = outcome
+        self.closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.closed = True
+
+    def __next__(self) -> Any:
+        item = next(self._items)
+        if isinstance(item, BaseException):
+            raise item
+        return self.__next__() if callable(item) and item() is None else item
+
+    def result(self) -> Any:
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        return self._outcome
 
 
 class FakeClient:
@@ -34,6 +87,14 @@ class FakeClient:
         self.synced: Any = ipc_pb2.IpcAuthSyncResponse()
         self.config: Any = ipc_pb2.IpcGetConfigResponse()
         self.refusal: str | None = None
+        self.streams: list[FakeStream] = []
+        self.opened_streams: list[FakeStream] = []
+        self.messages: list[Any] = []
+        self.idle = True
+        self.models: Any = ext_operations_pb2.IpcModelList()
+        self.info: Any = ext_operations_pb2.IpcBackendInfo()
+        self.info_failure: BaseException | None = None
+        self.too_late: BaseException | None = None
         self.asked: list[tuple[Any, ...]] = []
         self._numbers = itertools.count(1)
 
@@ -101,6 +162,59 @@ class FakeClient:
             success=self.refusal is None, error=self.refusal or None
         )
 
+    def get_session(self, session_id: str) -> Any:
+        self._note("get_session", session_id)
+        return self.sessions[session_id]
+
+    def update_session(self, session_id: str, **changes: Any) -> Any:
+        self._note("update_session", session_id, changes)
+        found = self.sessions[session_id]
+        if "title" in changes:
+            found.title = changes["title"]
+        if changes.get("archived"):
+            found.time.archived = 1_000
+        return found
+
+    def list_messages(self, session_id: str, *, limit: int | None = None) -> list[Any]:
+        self._note("list_messages", session_id, limit)
+        return self.messages
+
+    def abort_session(self, session_id: str) -> bool:
+        self._note("abort_session", session_id)
+        return self.idle
+
+    def list_models(self) -> Any:
+        self._note("list_models")
+        return self.models
+
+    def get_backend_info(self) -> Any:
+        self._note("get_backend_info")
+        if self.info_failure is not None:
+            raise self.info_failure
+        return self.info
+
+    def _next_stream(self) -> FakeStream:
+        self.opened_streams.append(self.streams.pop(0))
+        return self.opened_streams[-1]
+
+    def stream_prompt(self, session_id: str, text: str, **options: Any) -> FakeStream:
+        self._note("stream_prompt", session_id, text, options)
+        return self._next_stream()
+
+    def events(self, **options: Any) -> FakeStream:
+        self._note("events", options)
+        return self._next_stream()
+
+    def reply_permission(self, permission_id: str, reply: str, **options: Any) -> None:
+        self._note("reply_permission", permission_id, reply, options)
+        if self.too_late is not None:
+            raise self.too_late
+
+    def reply_question(self, question_id: str, answers: Any, **options: Any) -> None:
+        self._note("reply_question", question_id, answers, options)
+        if self.too_late is not None:
+            raise self.too_late
+
 
 class FakeLinks:
     """Opens links to one fake client and remembers what it was asked for."""
@@ -108,13 +222,46 @@ class FakeLinks:
     def __init__(self, client: FakeClient) -> None:
         self.client = client
         self.opened: list[tuple[Path | None, float | None]] = []
+        self.directories: list[Path | None] = []
+        self.launched: list[tuple[Path, Any]] = []
         self.failure: Exception | None = None
+        self.gateway_runs = True
+        self.checks: list[Check] = []
 
-    def open(self, config_file: Path | None, timeout: float | None) -> Link:
+    def open(
+        self, config_file: Path | None, timeout: float | None, directory: Path | None = None
+    ) -> Link:
         self.opened.append((config_file, timeout))
+        self.directories.append(directory)
         if self.failure is not None:
             raise self.failure
         return Link(self.client, "ws://127.0.0.1:4096/")  # type: ignore[arg-type]
 
+    @contextmanager
+    def launch(self, directory: Path, *, options: Any) -> Iterator[Any]:
+        self.launched.append((directory, options))
+        with self.client as client:
+            yield client
+
     def state(self) -> State:
-        return State(open_link=self.open)
+        return State(
+            open_link=self.open,
+            is_backend_there=lambda config_file: self.gateway_runs or config_file is not None,
+            launch=self.launch,
+            checks=self.checks,
+        )
+
+
+def typed(*lines: str | BaseException) -> Callable[[str], str]:
+    """What somebody types, in the place of ``read_line``: exceptions are raised; then the end."""
+    left = iter(lines)
+
+    def read(prompt: str) -> str:
+        line = next(left, None)
+        if line is None:
+            raise EOFError
+        if isinstance(line, BaseException):
+            raise line
+        return line
+
+    return read

@@ -48,7 +48,11 @@ def test_help_explains_every_exit_code_and_command(run: Run) -> None:
         "demo",
         "gateway",
         "health",
+        "doctor",
+        "chat",
+        "events",
         "agents",
+        "models",
         "providers",
         "sessions",
         "config",
@@ -58,7 +62,7 @@ def test_help_explains_every_exit_code_and_command(run: Run) -> None:
 
 
 def test_help_of_a_command_that_connects_says_why_there_is_no_token_option(run: Run) -> None:
-    for command in (["health"], ["sessions", "list"], ["config", "set"], ["auth", "sync"]):
+    for command in (["health"], ["sessions", "get"], ["config", "set"], ["chat"], ["doctor"]):
         text = words(run(*command, "--help").stdout)
         assert "no option for the token" in text
         assert "list of processes" in text

@@ -18,6 +18,7 @@ EVERY_KIND = [
     (errors.IpcServerError("no server", request_id=2, code=1, operation="list_sessions"), 7),
     (errors.IpcUnsupportedOperationError("no", request_id=2, code=1, operation="x"), 7),
     (errors.IpcPromptError("the model failed", kind="api"), 7),
+    (errors.IpcSlowConsumerError("too slow", missed=3), 1),
     (errors.IpcProtocolError("rubbish"), 8),
     (errors.IpcCancelledError("cancelled", operation="list_sessions"), 10),
     (errors.IpcArgumentError("session_id is empty", field="session_id"), 2),
@@ -125,3 +126,11 @@ def test_a_standard_error_that_is_gone_does_not_hide_the_exit_code(
 
 def test_a_command_error_reads_as_its_message() -> None:
     assert str(CommandError("gone", ExitCode.NOT_FOUND)) == "gone"
+
+
+def test_a_failed_run_tells_programs_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = errors.IpcPromptError("busy", kind="rate_limited", status=429, retryable=True)
+    assert report(failed, as_json=True) == ExitCode.SERVER
+    said = json.loads(capsys.readouterr().err)["error"]
+    assert (said["kind"], said["failure"]) == ("server", "rate_limited")
+    assert (said["status"], said["retryable"]) == (429, True)

@@ -196,7 +196,8 @@ def test_json_is_plain_ascii(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_record_holds_every_field_that_programs_need() -> None:
     full = session(1, "A title", updated=1_700_000_000_123, parent_id="ses_parent", project_id="p")
-    full.time.created = 1_700_000_000_000
+    full.time.created, full.time.archived = 1_700_000_000_000, 1_700_000_001_000
+    full.cost = 0.25
     full.summary.additions, full.summary.deletions, full.summary.files = 3, 2, 1
     assert output.session_record(full) == {
         "id": full.id,
@@ -207,6 +208,8 @@ def test_a_record_holds_every_field_that_programs_need() -> None:
         "version": "1",
         "created": "2023-11-14T22:13:20.000Z",
         "updated": "2023-11-14T22:13:20.123Z",
+        "archived": "2023-11-14T22:13:21.000Z",
+        "cost": 0.25,
         "summary": {"additions": 3, "deletions": 2, "files": 1},
     }
 
@@ -217,3 +220,23 @@ def test_a_record_says_null_for_what_a_session_does_not_have() -> None:
     assert bare["summary"] is None
     assert bare["created"] is None
     assert bare["updated"] is None
+    assert bare["archived"] is None
+    assert bare["cost"] is None
+
+
+def test_a_json_line_is_one_line_of_ascii(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_json_line({"text": "a\nb é"})
+    text = capsys.readouterr().out
+    assert text.count("\n") == 1
+    assert text.isascii()
+    assert json.loads(text) == {"text": "a\nb é"}
+
+
+def test_a_text_is_left_as_it_is_where_no_terminal_could_obey_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output.print_text("a\n\x1b[31mb")
+    assert capsys.readouterr().out == "a\n\x1b[31mb"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    output.print_text("a\n\x1b[31mb")
+    assert capsys.readouterr().out == "a\n\\x1b[31mb"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from opencode_sync.cli.text import printable
+from opencode_sync.cli.text import printable, printable_block
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,17 @@ def test_a_long_text_is_cut_and_says_so() -> None:
 
 def test_a_text_of_exactly_the_limit_is_not_cut() -> None:
     assert printable("x" * 10, limit=10) == "x" * 10
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("one\n\ttwo\n", "one\n\ttwo\n"),
+        ("one\r\ntwo", "one\ntwo"),
+        ("over\rwritten", r"over\rwritten"),
+        ("\x1b[31mred\x1b[0m\n", "\\x1b[31mred\\x1b[0m\n"),
+        ("", ""),
+    ],
+)
+def test_a_block_keeps_its_lines_and_tabs_and_nothing_else(text: str, shown: str) -> None:
+    assert printable_block(text) == shown

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from opencode_sync.cli.waiting import waiting_for
+from opencode_sync.cli import waiting
+from opencode_sync.cli.waiting import Status, waiting_for
 from tests.support.backend import WAIT
 from tests.support.leaks import eventually
 
@@ -63,3 +64,28 @@ def test_elsewhere_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with waiting_for("something"):
         pass
     assert stream.getvalue() == ""
+
+
+def test_it_says_how_long_it_takes_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = waiting._Line("OpenCode")
+    assert "s)" not in line.__rich__().plain
+    now = waiting.time.monotonic()
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: now + 75)
+    assert line.__rich__().plain.endswith(" OpenCode (75 s)")
+
+
+def test_what_is_waited_for_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = a_terminal(monkeypatch)
+    with waiting_for("First") as status:
+        status.show("First")
+        status.show("OpenCode, then")
+        assert terminal.shown.wait(WAIT)
+        status.clear()
+        status.clear()
+        status.show("Last")
+    shown = terminal.getvalue()
+    assert shown.index("First") < shown.index("OpenCode, then") < shown.index("Last")
+
+
+def test_a_status_that_was_never_shown_can_be_cleared() -> None:
+    Status().clear()

@@ -1,0 +1,136 @@
+"""``opencode-sync doctor``: what is found, what is missing, and what to do about each."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+from opencode_sync.cli.checks import (
+    PROGRAM,
+    Check,
+    Finding,
+    Level,
+    check_packages,
+    check_program,
+    check_python,
+    check_servers,
+)
+from opencode_sync.cli.connection import AsJson, ConfigFile, Verbose, state_of
+from opencode_sync.cli.errors import ExitCode
+from opencode_sync.cli.gateway_checks import check_gateway
+from opencode_sync.cli.output import print_json, print_line
+from opencode_sync.cli.text import printable
+from opencode_sync.cli.waiting import Status, waiting_for
+from opencode_sync.errors import IpcError
+
+__all__ = ["bounded", "doctor"]
+
+_WORDS: Final = {Level.OK: "ok", Level.NOTE: "note", Level.PROBLEM: "PROBLEM"}
+_WIDTH: Final = 18
+
+
+def doctor(
+    context: typer.Context,
+    config_file: ConfigFile = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Look at all that is needed to drive OpenCode, and say what to do about what is missing.
+
+    The exit code is 0 if nothing is wrong, else 1. It takes half a minute at the very most.
+    """
+    state = state_of(context, as_json=as_json, verbose=verbose)
+    findings: list[Finding] = []
+    with waiting_for("Looking around") as status:
+        for check in _checks(state.checks, config_file, state.open_link):
+            findings += _run(check, status)
+    if any(each.details.get("server") or each.details.get("healthy") for each in findings):
+        # Who has a server needs no program to start one.
+        findings = [_lenient(each) for each in findings]
+    problems = [each for each in findings if each.level is Level.PROBLEM]
+    if as_json:
+        print_json({"ok": not problems, "findings": [each.record() for each in findings]})
+    else:
+        for each in findings:
+            _print(each)
+        print_line(_verdict(len(problems)))
+    if problems:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _checks(
+    given: Iterable[Check] | None, config_file: Path | None, open_link: Callable[..., Any]
+) -> list[Check]:
+    if given is not None:
+        return list(given)
+    return [
+        Check("this program", "this Python", 3, check_python),
+        Check("packages", "installed packages", 3, check_packages),
+        Check(PROGRAM, "OpenCode's program", 8, check_program),
+        Check("OpenCode servers", "running OpenCode servers", 6, check_servers),
+        Check("gateway", "the gateway", 10, lambda: check_gateway(config_file, open_link)),
+    ]
+
+
+def _run(check: Check, status: Status) -> list[Finding]:
+    status.show(f"Looking at {check.what} (at most {check.seconds:g} s)")
+    outcome = bounded(check.look, check.seconds)
+    if outcome is None:
+        return [
+            Finding(
+                check.name,
+                Level.PROBLEM,
+                f"looking at {check.what} took longer than {check.seconds:g} s",
+                "end what hangs there, and run this again",
+            )
+        ]
+    if isinstance(outcome, Exception):
+        # Whatever it is, the other findings may explain it.
+        text = outcome.message if isinstance(outcome, IpcError) else repr(outcome)
+        return [Finding(check.name, Level.PROBLEM, text, None)]
+    return outcome
+
+
+def bounded(look: Callable[[], list[Finding]], seconds: float) -> list[Finding] | Exception | None:
+    """Return what ``look`` returns or raises; None if that takes longer.
+
+    It runs on a thread of its own, which in the last case is left to itself: there is no way to
+    end it, and this program ends soon.
+    """
+    outcome: queue.SimpleQueue[list[Finding] | Exception] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put(look())
+        except Exception as error:  # noqa: BLE001 - the caller's to show
+            outcome.put(error)
+
+    threading.Thread(target=run, name="opencode-sync-doctor", daemon=True).start()
+    try:
+        return outcome.get(timeout=seconds)
+    except queue.Empty:
+        return None
+
+
+def _lenient(finding: Finding) -> Finding:
+    is_missing = finding.name == PROGRAM and finding.details.get("path", "") is None
+    return replace(finding, level=Level.NOTE) if is_missing else finding
+
+
+def _print(finding: Finding) -> None:
+    word = _WORDS[finding.level]
+    print_line(f"{word:8}{printable(finding.name):{_WIDTH}}{printable(finding.text, 400)}")
+    if finding.remedy is not None:
+        print_line(f"{'':8}{'':{_WIDTH}}-> {printable(finding.remedy, 400)}")
+
+
+def _verdict(problems: int) -> str:
+    if not problems:
+        return "Nothing is wrong."
+    return "1 problem." if problems == 1 else f"{problems} problems."

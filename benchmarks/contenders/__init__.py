@@ -1,0 +1,1 @@
+"""Those who take part, each behind the same few methods."""

@@ -1,0 +1,152 @@
+"""What a request may cost, counted instead of timed: the same on every machine and under load.
+
+The bounds are what the client needs today, with some air for the differences between Python's
+versions (about 3 %) and for small changes. Whoever has to raise one pays for it on every request of
+every user, and should know what for. What the counts mean in time: ``python -m benchmarks``.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from opencode_sync import IpcClient
+from opencode_sync.wire.ipc_pb2 import IpcClientMessage, IpcServerMessage
+from tests.figures.census import Census, census
+from tests.support.ipcserver import BINARY, IpcServer, Peer, frame, normal_answer
+from tests.support.leaks import no_leaks
+
+_REQUESTS = 200
+_HELD = 1000
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing() -> Iterator[None]:
+    with no_leaks():
+        yield
+
+
+@pytest.fixture
+def counted() -> Iterator[Census]:
+    with census() as counted:
+        yield counted
+
+
+def _answering(peer: Peer) -> None:
+    peer.authenticate()
+    peer.serve()
+
+
+def _answer_frame(request: IpcClientMessage) -> bytes:
+    answer = IpcServerMessage(request_id=request.request_id, **normal_answer(request))
+    return frame(BINARY, answer.SerializeToString())
+
+
+def _use(script: Callable[[Peer], None], use: Callable[[IpcClient], None]) -> None:
+    with IpcServer(script) as server, IpcClient(server.config, reconnect=None) as client:
+        use(client)
+
+
+def _run_blocking(client: IpcClient) -> None:
+    for _ in range(_REQUESTS):
+        assert client.check_server_health()
+
+
+def _run_futures(client: IpcClient) -> None:
+    futures = [client.futures.check_server_health() for _ in range(_REQUESTS)]
+    assert all(future.result(20) for future in futures)
+
+
+def test_a_blocking_request_costs_one_write_and_one_read(counted: Census) -> None:
+    """Each is a change into the kernel and back, and the read a wake-up: nothing else compares."""
+
+    def use(client: IpcClient) -> None:
+        _run_blocking(client)  # imports, caches and the first connection's steps are done once
+        with counted.counting():
+            _run_blocking(client)
+
+    _use(_answering, use)
+    assert counted.system_calls("send") == _REQUESTS
+    assert counted.system_calls("recv") <= _REQUESTS + 1  # the one that waits for the next
+    assert counted.system_calls("poll") == 0
+    assert counted.by_name["Thread.start"] == 0  # no timer, no helper
+
+
+@pytest.mark.parametrize(
+    ("run", "bound"),
+    [
+        # Checks, future, table, queue, frame, system call; and back: frame, decode, table, future.
+        pytest.param(_run_blocking, 160, id="blocking"),
+        # Nobody waits, but its deadline is minded.
+        pytest.param(_run_futures, 150, id="future"),
+    ],
+)
+def test_a_request_costs_few_function_calls(
+    counted: Census, run: Callable[[IpcClient], None], bound: int
+) -> None:
+    """Of Python's and C's functions, on the caller's and the reader's thread together."""
+
+    def use(client: IpcClient) -> None:
+        run(client)
+        with counted.counting():
+            run(client)
+
+    _use(_answering, use)
+    assert counted.calls / _REQUESTS < bound, counted.by_name.most_common(40)
+
+
+def test_answers_that_come_together_are_read_together(counted: Census) -> None:
+    all_there = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.authenticate()
+        requests = [peer.receive() for _ in range(_REQUESTS)]
+        all_there.wait(20)
+        peer.send_raw(b"".join(map(_answer_frame, requests)))
+        peer.serve()
+
+    def use(client: IpcClient) -> None:
+        futures = [client.futures.check_server_health() for _ in range(_REQUESTS)]
+        with counted.counting():
+            all_there.set()
+            assert all(future.result(20) for future in futures)
+
+    _use(script, use)
+    # One for what there is, and one that waits for more; the kernel may hand over in two pieces.
+    assert counted.system_calls("recv") <= 3
+
+
+def test_a_request_in_flight_holds_little_memory() -> None:
+    """4 KiB each: ten thousand of them are 40 MB at most."""
+    done = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.authenticate()
+        for _ in range(_HELD + 1):
+            request = peer.receive()
+            if request.WhichOneof("payload") != "discover_server":
+                peer.answer(request, **normal_answer(request))
+        done.wait(20)
+
+    def use(client: IpcClient) -> None:
+        client.futures.check_server_health().result(20)
+        gc.collect()
+        objects = len(gc.get_objects())
+        tracemalloc.start()
+        try:
+            held = [client.futures.discover_server() for _ in range(_HELD)]
+            gc.collect()
+            held_bytes, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        held_objects = len(gc.get_objects()) - objects
+        done.set()
+        assert held_bytes / len(held) < 4096
+        # What the garbage collector has to walk over, again and again while they are in flight.
+        assert held_objects / len(held) < 25
+
+    _use(script, use)

@@ -160,7 +160,7 @@ class IpcClient(BlockingOperations, StreamingOperations):
         """
         self._calls.check_caller("connect")
         self._load()
-        self._calls.process = os.getpid()
+        self._calls.settle()
         _open_clients.add(self)
         try:
             self._supervisor.open()

@@ -73,6 +73,7 @@ def test_a_blocking_request_costs_one_write_and_one_read(counted: Census) -> Non
     assert counted.system_calls("send") == _REQUESTS
     assert counted.system_calls("recv") <= _REQUESTS + 1  # the one that waits for the next
     assert counted.system_calls("poll") == 0
+    assert counted.system_calls("getpid") == 0
     assert counted.by_name["Thread.start"] == 0  # no timer, no helper
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from opencode_sync.operations.base import Operation, Request, make_request
@@ -24,6 +25,7 @@ _GET_CONFIG: Final = Operation("get_config", "get_config_response", _config, Tru
 _UPDATE_CONFIG: Final = Operation("update_config", "update_config_response", _outcome, False, False)
 
 
+@cache
 def get_config() -> Request[ipc_pb2.IpcGetConfigResponse]:
     """Ask for the two documents of the configuration."""
     message = ipc_pb2.IpcClientMessage(get_config=ipc_pb2.IpcGetConfigRequest())

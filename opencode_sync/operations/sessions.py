@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from opencode_sync.errors import IpcArgumentError
@@ -84,8 +85,13 @@ _ABORT_SESSION: Final = Operation("abort_session", "abort_session_response", _ab
 
 def list_sessions(directory: Folder = None) -> Request[Sequence[oc_session_pb2.OcSessionInfo]]:
     """List all sessions."""
+    return _list_sessions(check_directory(directory))
+
+
+@lru_cache(maxsize=16)
+def _list_sessions(directory: str | None) -> Request[Sequence[oc_session_pb2.OcSessionInfo]]:
     message = ipc_pb2.IpcClientMessage(list_sessions=ipc_pb2.IpcListSessionsRequest())
-    return make_request(_LIST_SESSIONS, message, check_directory(directory))
+    return make_request(_LIST_SESSIONS, message, directory)
 
 
 def create_session(

@@ -22,6 +22,7 @@ from opencode_sync.wire import ipc_pb2
 
 __all__ = ["ServerBinder", "ServerBinding"]
 
+_BINDING: Final = frozenset({"discover_server", "spawn_server", "stop_server"})
 _NO_SERVER_TEXTS: Final = ("no opencode server connected", "no server connected")
 
 
@@ -39,7 +40,7 @@ class ServerBinding:
 
     def watch(self, call: Call[Any]) -> None:
         """Learn from a call of the user's, if it is one that binds or unbinds."""
-        if call.operation in ("discover_server", "spawn_server", "stop_server"):
+        if call.request.operation.name in _BINDING:
             call.when_done(self._learn)
 
     def _learn(self, future: Future[Any]) -> None:

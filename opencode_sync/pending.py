@@ -87,7 +87,7 @@ class Call(Future[R]):
 
     def claim(self) -> bool:
         """Take the right to end this call; returns False when somebody else has it."""
-        return self._claim.acquire(blocking=False)
+        return self._claim.acquire(False)
 
     @property
     def claimed(self) -> bool:

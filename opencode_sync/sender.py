@@ -54,6 +54,8 @@ class Sender:
         # waits for it but who ends the link, and the thread for slow peers. It knows its owner, for
         # what an interrupt may do to the main thread, but is never taken twice.
         self._writing = threading.RLock()
+        # Whether this thread holds it; ``threading.Condition`` asks in the same way.
+        self._is_writer: Callable[[], bool] = self._writing._is_owned  # type: ignore[attr-defined]
         self._retired = False
         self._patient: threading.Thread | None = None
 
@@ -70,17 +72,19 @@ class Sender:
     def drain(self) -> None:
         """Write what is due, unless another thread is at it. Never blocks."""
         lock = self._writing
-        if _is_owned(lock):
+        if self._is_writer():
             return  # a signal handler's call in the middle of our own write, which sends it as well
         try:
             # Looking again after letting go of the lock is what makes it safe not to wait for it:
             # what was queued while we wrote is either seen here, or its own thread got the lock.
-            while self._due() and lock.acquire(blocking=False):
+            while self._due() and lock.acquire(False):
                 if not self._write_what_goes():
                     return
                 lock.release()
         finally:
-            if _is_owned(lock):  # however we came here: an interrupt may hit right after acquire()
+            if (
+                self._is_writer()
+            ):  # however we came here: an interrupt may hit right after acquire()
                 lock.release()
 
     def _write_what_goes(self) -> bool:
@@ -159,13 +163,11 @@ class Sender:
         transport = self._transport
         if transport.output_due and not transport.flush(patience):
             return False
-        while True:
-            calls, messages = self._next_batch()
+        while self._queue or self._ping_due:
             if self._ping_due:
                 self._ping_due = False
                 transport.ping()
-            elif not messages:
-                return True
+            calls, messages = self._next_batch()
             try:
                 transport.send(messages)
             except TransportError:
@@ -175,13 +177,15 @@ class Sender:
                 raise
             if not transport.flush(patience):
                 return False
+        return True
 
     def _next_batch(self) -> tuple[list[Call[Any]], list[bytes]]:
         calls: list[Call[Any]] = []
         messages: list[bytes] = []
         size = 0
-        while self._queue and size < _BATCH_BYTES:
-            call, message = self._queue.popleft()
+        queue = self._queue
+        while queue and size < _BATCH_BYTES:
+            call, message = queue.popleft()
             # First the mark, then the look: one who ends the call now either sees the mark, or is
             # seen here and nothing is sent.
             call.sent = True
@@ -193,8 +197,3 @@ class Sender:
             messages.append(message)
             size += len(message)
         return calls, messages
-
-
-def _is_owned(lock: threading.RLock) -> bool:
-    """Return whether this thread holds the lock; ``threading.Condition`` asks in the same way."""
-    return bool(lock._is_owned())  # type: ignore[attr-defined]

@@ -83,7 +83,7 @@ class WebSocketTransport(Transport):
         self._pong: deque[bytes] = deque(maxlen=1)
         # The writer's: frames not yet begun, and what is left of the one being written.
         self._output: deque[bytes] = deque()
-        self._rest = memoryview(b"")
+        self._rest: bytes | memoryview = b""
         self._said_goodbye = False
 
     # --- The reader ---
@@ -250,19 +250,22 @@ class WebSocketTransport(Transport):
                     if not _wait(sock, deadline, write=True):
                         return False
                 else:
-                    self._rest = self._rest[written:]
+                    rest = self._rest
+                    self._rest = memoryview(rest)[written:] if written < len(rest) else b""
         except (OSError, ValueError) as error:
             raise TransportClosed(f"the connection was lost: {_cause(error)}") from error
         return True
 
     def _next_output(self) -> bool:
         """Move everything that waits into one piece, so that it goes out in one call."""
-        frames = list(self._output)
-        self._output.clear()
+        output = self._output
         if self._pong:
-            frames.insert(0, encode_frame(PONG, self._pong.popleft()))
-        self._rest = memoryview(frames[0] if len(frames) == 1 else b"".join(frames))
-        return bool(frames)
+            output.appendleft(encode_frame(PONG, self._pong.popleft()))
+        if not output:
+            return False
+        self._rest = output[0] if len(output) == 1 else b"".join(output)
+        output.clear()
+        return True
 
     def close(self, code: int, reason: str, deadline: Deadline) -> None:
         if not self._said_goodbye:  # a second one would be a frame after the last

@@ -18,13 +18,13 @@ class DeadlineSweep:
 
     A blocking caller minds its own deadline; a future has nobody to do it. There is no timer per
     call, only one for the earliest deadline known: when it comes, all live calls are looked at and
-    the next earliest is set. Calls that end in time cost nothing but their place in a dict.
+    the next earliest is set. Calls that end in time cost nothing but their place in a set.
     """
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
-        # Entries come and go one at a time, each an atomic step of the dict; iteration copies.
-        self._live: dict[int, Call[Any]] = {}
+        # Calls come and go one at a time, each an atomic step of the set; iteration copies.
+        self._live: set[Call[Any]] = set()
         self._lock = threading.Lock()  # guards _earliest and _timer
         self._earliest = math.inf
         self._timer: Timer | None = None
@@ -34,8 +34,10 @@ class DeadlineSweep:
         at = call.deadline.at
         if at is None:
             return
-        self._live[id(call)] = call
-        call.when_done(lambda _: self._live.pop(id(call), None))
+        self._live.add(call)
+        call.watched_in = self._live
+        if call.claimed:  # perhaps before it could know where it has to leave
+            self._live.discard(call)
         if at < self._earliest:
             self._arm(at)
 
@@ -56,7 +58,7 @@ class DeadlineSweep:
             self._earliest, self._timer = math.inf, None
         now = time.monotonic()
         earliest = math.inf
-        for call in list(self._live.values()):
+        for call in list(self._live):
             at = call.deadline.at
             if at is None:  # pragma: no cover - watch() admits none
                 continue

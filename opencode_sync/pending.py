@@ -49,6 +49,21 @@ class Call(Future[R]):
     and ``as_completed`` work as ever; done-callbacks run on the client's notifier thread.
     """
 
+    # What few calls ever change, or only later, stands in the class until then.
+    request_id = 0
+    sent = False
+    """Set before the first byte goes out, so that False proves that none did."""
+    repeated = False
+    """Whether it was given a second connection after it had been sent on a first."""
+    bindings = 0
+    """How often the backend said that it has no OpenCode server."""
+    holder: CallHolder | None = None
+    watched_in: set[Call[Any]] | None = None
+    """The calls whose deadlines the keeper minds, if this is one of them."""
+    cancelling: Future[bool] | None = None
+    """The call that tells the backend that this one was given up, if it is told."""
+    _started = 0.0
+
     def __init__(
         self,
         request: Request[R],
@@ -62,19 +77,10 @@ class Call(Future[R]):
         self.request = request
         self.timeout = timeout
         self.deadline = deadline
-        self.request_id = 0
-        self.sent = False
-        """Set before the first byte goes out, so that False proves that none did."""
-        self.repeated = False
-        """Whether it was given a second connection after it had been sent on a first."""
-        self.bindings = 0
-        """How often the backend said that it has no OpenCode server."""
-        self.holder: CallHolder | None = None
-        self.cancelling: Future[bool] | None = None
-        """The call that tells the backend that this one was given up, if it is told."""
         self._notifier = notifier
         self._metrics = metrics
-        self._started = time.monotonic() if metrics is not None else 0.0
+        if metrics is not None:
+            self._started = time.monotonic()
         # Held for ever by whoever ends the call: the one bit that makes "exactly once" true.
         self._claim = threading.Lock()
 
@@ -96,12 +102,12 @@ class Call(Future[R]):
 
     def succeed(self, result: R) -> None:
         """End the call with a result. The caller has claimed it."""
-        self._record(success=True)
+        self._note_end(success=True)
         self.set_result(result)
 
     def fail(self, error: BaseException) -> None:
         """End the call with an exception of its own. The caller has claimed it."""
-        self._record(success=False)
+        self._note_end(success=False)
         failure = self.request.operation.failure
         if failure is None or isinstance(error, IpcUsageError | IpcCancelledError):
             self.set_exception(error)
@@ -128,7 +134,7 @@ class Call(Future[R]):
         if not self.claim():
             return self.cancelled()
         self._release_for(lambda remark: None)
-        self._record(success=False)
+        self._note_end(success=False)
         super().cancel()
         self.set_running_or_notify_cancel()  # wakes wait() and as_completed()
         return True
@@ -205,7 +211,9 @@ class Call(Future[R]):
             request_sent=self.sent,
         )
 
-    def _record(self, *, success: bool) -> None:
+    def _note_end(self, *, success: bool) -> None:
+        if self.watched_in is not None:
+            self.watched_in.discard(self)
         if self._metrics is not None:
             self._metrics.record_request_completed(
                 self.operation, time.monotonic() - self._started, success

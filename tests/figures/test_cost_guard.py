@@ -84,7 +84,7 @@ def test_a_blocking_request_costs_one_write_and_one_read(counted: Census) -> Non
         # Checks, future, table, queue, frame, system call; and back: frame, decode, table, future.
         pytest.param(_run_blocking, 130, id="blocking"),
         # Nobody waits, but its deadline is minded.
-        pytest.param(_run_futures, 125, id="future"),
+        pytest.param(_run_futures, 118, id="future"),
     ],
 )
 def test_a_request_costs_few_function_calls(
@@ -149,6 +149,6 @@ def test_a_request_in_flight_holds_little_memory() -> None:
         done.set()
         assert held_bytes / len(held) < 4096
         # What the garbage collector has to walk over, again and again while they are in flight.
-        assert held_objects / len(held) < 25
+        assert held_objects / len(held) < 22
 
     _use(script, use)

@@ -123,7 +123,7 @@ def test_one_that_does_not_begin_in_time_is_given_up(
     assert (caught.value.timeout, caught.value.operation) == (0.02, "subscribe")
     link = backend.link()
     assert link.request(1).cancel.request_id == link.request(0).request_id
-    assert not [call for call in client._sweep._live.values() if call.operation == "subscribe"]
+    assert not [call for call in client._sweep._live if call.operation == "subscribe"]
 
 
 def test_its_default_is_the_time_of_requests(backend: ScriptedBackend) -> None:

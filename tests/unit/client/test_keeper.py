@@ -197,7 +197,7 @@ def test_what_has_a_deadline_expires_and_what_has_none_does_not(keeper: Keeper) 
     assert not for_ever.done()
     assert not later.done()
     later.cancel()
-    assert sweep._live == {}
+    assert sweep._live == set()
 
 
 def test_all_that_are_due_expire_and_the_next_is_planned(keeper: Keeper) -> None:
@@ -207,7 +207,7 @@ def test_all_that_are_due_expire_and_the_next_is_planned(keeper: Keeper) -> None
         sweep.watch(call)
     for call in calls:
         assert isinstance(call.exception(WAIT), IpcTimeoutError)
-    assert sweep._live == {}
+    assert sweep._live == set()
 
 
 def test_a_call_that_has_ended_is_forgotten_and_keeps_its_outcome(keeper: Keeper) -> None:
@@ -216,11 +216,19 @@ def test_a_call_that_has_ended_is_forgotten_and_keeps_its_outcome(keeper: Keeper
     sweep.watch(call)
     assert call.claim()
     call.succeed(True)
-    assert sweep._live == {}
+    assert sweep._live == set()
     other = make_call(timeout=0.03)
     sweep.watch(other)
     assert isinstance(other.exception(WAIT), IpcTimeoutError)
     assert call.result(0) is True
+
+
+def test_a_call_that_ended_before_it_was_watched_is_not_kept(keeper: Keeper) -> None:
+    sweep = DeadlineSweep(keeper)
+    call = make_call(timeout=60)
+    call.cancel()
+    sweep.watch(call)
+    assert sweep._live == set()
 
 
 def test_thousands_of_calls_cost_one_timer(keeper: Keeper) -> None:
@@ -231,7 +239,7 @@ def test_thousands_of_calls_cost_one_timer(keeper: Keeper) -> None:
     assert len(keeper._timers) < 10
     for call in calls:
         call.cancel()
-    assert sweep._live == {}
+    assert sweep._live == set()
 
 
 def test_after_a_restart_deadlines_count_again(keeper: Keeper) -> None:

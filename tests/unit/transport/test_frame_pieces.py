@@ -95,6 +95,23 @@ def test_single_bytes_change_nothing(name: str) -> None:
     assert decode([data[index : index + 1] for index in range(len(data))]) == expected
 
 
+def test_large_and_small_pieces_by_turns_are_one_message() -> None:
+    payload = b"".join(bytes([n % 256]) * n for n in range(1, 400))
+    data = server_frame(BINARY, payload)
+    sizes = [10, 4096, 4095, 1, 20_000, 3, 4, 5000]
+    ends = [sum(sizes[: n + 1]) for n in range(len(sizes))]
+    pieces = [data[start:end] for start, end in pairwise([0, *ends, len(data)])]
+    assert decode(pieces) == [(BINARY, payload)]
+
+
+def test_a_peer_of_tiny_pieces_costs_no_object_for_each() -> None:
+    reader = FrameReader(1 << 20)
+    for byte in server_frame(BINARY, bytes(10_000))[:-1]:
+        reader.feed(bytes([byte]))
+        assert reader.next_event() is None
+    assert len(reader._pieces) == 1
+
+
 def test_the_long_form_of_the_length_may_be_cut_anywhere() -> None:
     payload = bytes(range(256)) * 300
     data = server_frame(BINARY, payload) + server_frame(BINARY, b"next")

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from loguru import logger
 
+from opencode_sync.call import Call
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.operations import (
     AnswerPolicy,
@@ -17,7 +18,6 @@ from opencode_sync.operations import (
     reply_permission,
     reply_question,
 )
-from opencode_sync.pending import Call
 from opencode_sync.push_buffer import PushBuffer
 from opencode_sync.run_events import (
     PermissionAsked,
@@ -169,7 +169,7 @@ class RunWatch:
         answer: Callable[[Any], Request[None]],
         refusal: Request[None],
     ) -> None:
-        if self._call.done():
+        if self._call.claimed:
             return  # nobody waits for the answer any more
         try:
             reply = answer(asked)
@@ -209,12 +209,12 @@ class RunWatch:
     # --- Any thread ---
 
     def _send(self, reply: Request[None]) -> None:
-        if not self._call.done():
+        if not self._call.claimed:
             self._begin(reply).when_done(self._sent)
 
     def _sent(self, reply: Future[None]) -> None:
         error = reply.exception()
-        if error is not None and not self._call.done():
+        if error is not None and not self._call.claimed:
             logger.warning("a question of the run may go unanswered: {}", error)
 
 

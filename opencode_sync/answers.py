@@ -9,6 +9,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 from loguru import logger
 
+from opencode_sync.call import Call
 from opencode_sync.errors import (
     IpcProtocolError,
     IpcServerError,
@@ -17,7 +18,7 @@ from opencode_sync.errors import (
 )
 from opencode_sync.metrics import Metrics
 from opencode_sync.operations import PUSHES
-from opencode_sync.pending import Call, PendingRequests
+from opencode_sync.pending import PendingRequests
 from opencode_sync.redact import Redactor
 from opencode_sync.wire import ipc_pb2
 

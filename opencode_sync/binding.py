@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from loguru import logger
 
+from opencode_sync.call import Call, FutureCall
 from opencode_sync.errors import IpcConnectionError, IpcError, IpcServerError
 from opencode_sync.operations import Request, discover_server
-from opencode_sync.pending import Call
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["ServerBinder", "ServerBinding"]
@@ -41,16 +41,14 @@ class ServerBinding:
     def watch(self, call: Call[Any]) -> None:
         """Learn from a call of the user's, if it is one that binds or unbinds."""
         if call.request.operation.name in _BINDING:
-            call.when_done(self._learn)
+            call.on_success = self._learn
 
-    def _learn(self, future: Future[Any]) -> None:
-        if not isinstance(future, Call) or future.cancelled() or future.exception() is not None:
-            return
-        if future.operation == "stop_server":
-            if future.result():
+    def _learn(self, call: Call[Any], result: Any) -> None:
+        if call.operation == "stop_server":
+            if result:
                 self._request = None
-        elif future.result() is not None:
-            self._request = future.request
+        elif result is not None:
+            self._request = call.request
 
 
 class ServerBinder:
@@ -64,7 +62,7 @@ class ServerBinder:
         binding: ServerBinding,
         *,
         submit: Callable[[Call[Any]], None],
-        make_call: Callable[[Request[Any]], Call[Any]],
+        make_call: Callable[[Request[Any]], FutureCall[Any]],
     ) -> None:
         """Make a client's binder.
 

@@ -6,6 +6,7 @@ import os
 from typing import Any, Final, TypeVar
 
 from opencode_sync.binding import ServerBinding
+from opencode_sync.call import BlockingCall, Call, FutureCall
 from opencode_sync.cancel import CancelToken
 from opencode_sync.deadline import Deadline
 from opencode_sync.deadlines import DeadlineSweep
@@ -14,7 +15,6 @@ from opencode_sync.metrics import Metrics
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request
 from opencode_sync.options import IpcClientOptions
-from opencode_sync.pending import Call
 from opencode_sync.supervisor import Supervisor
 
 __all__ = ["Calls", "checked_timeout"]
@@ -61,7 +61,14 @@ class Calls:
     def run(self, request: Request[R], timeout: float | None, cancel: CancelToken | None) -> R:
         """Make a blocking call."""
         self.check_caller(request.operation.name)
-        call = self._make(request, self._seconds(request, timeout))
+        seconds = self._seconds(request, timeout)
+        call = BlockingCall(
+            self._completed(request, seconds),
+            timeout=seconds,
+            deadline=Deadline.after(seconds),
+            metrics=self._metrics,
+        )
+        self._introduce(call)
         try:
             if cancel is not None and cancel.cancelled:
                 call.cancel_by_token()
@@ -69,13 +76,12 @@ class Calls:
                 self._supervisor.submit(call)
             return call.wait(cancel)
         except BaseException:
-            if not call.cancel():  # an interrupt leaves nothing behind
-                call.forget()
+            call.drop()  # an interrupt leaves nothing behind
             raise
 
     def begin(
         self, request: Request[R], timeout: float | None, cancel: CancelToken | None
-    ) -> Call[R]:
+    ) -> FutureCall[R]:
         """Make a call for somebody who does not wait; never blocks."""
         self.check_process()
         call = self._make(request, self._seconds(request, timeout))
@@ -84,7 +90,7 @@ class Calls:
 
     def open(
         self, request: Request[R], timeout: float | None, cancel: CancelToken | None
-    ) -> Call[R]:
+    ) -> FutureCall[R]:
         """Make a call that has no end in time; never blocks.
 
         What its time-out says is up to the caller, who has to end the call by it.
@@ -94,36 +100,45 @@ class Calls:
         self._watch(call, cancel)
         return call
 
-    def make_own(self, request: Request[Any]) -> Call[Any]:
+    def make_own(self, request: Request[Any]) -> FutureCall[Any]:
         """Make a call of the client's own, which its user does not know of; it is not sent."""
         call = self._make(request, self._seconds(request, None))
         self._sweep.watch(call)
         return call
 
-    def begin_own(self, request: Request[Any]) -> Call[Any]:
+    def begin_own(self, request: Request[Any]) -> FutureCall[Any]:
         """Make a call of the client's own and send it; never blocks."""
         call = self.make_own(request)
         self._supervisor.submit(call)
         return call
 
-    def _make(self, request: Request[R], seconds: float, *, endless: bool = False) -> Call[R]:
-        if request.timed is not None:
-            request = request.within(seconds)
-        if request.operation.scoped:
-            request = request.in_folder(self._directory)
-        call = Call(
-            request,
+    def _make(self, request: Request[R], seconds: float, *, endless: bool = False) -> FutureCall[R]:
+        call = FutureCall(
+            self._completed(request, seconds),
             timeout=seconds,
             deadline=Deadline.after(None if endless else seconds),
             notifier=self._notifier,
             metrics=self._metrics,
         )
-        self._binding.watch(call)
-        if request.sink is not None:
-            request.sink.attach(call, self.begin_own, self._notifier.post)
+        self._introduce(call)
         return call
 
-    def _watch(self, call: Call[Any], cancel: CancelToken | None) -> None:
+    def _completed(self, request: Request[R], seconds: float) -> Request[R]:
+        """Return the request with what it has to say of this client and this call."""
+        if request.timed is not None:
+            request = request.within(seconds)
+        if request.operation.scoped:
+            request = request.in_folder(self._directory)
+        return request
+
+    def _introduce(self, call: Call[Any]) -> None:
+        """Make a call known to those who want to know before it is sent."""
+        self._binding.watch(call)
+        sink = call.request.sink
+        if sink is not None:
+            sink.attach(call, self.begin_own, self._notifier.post)
+
+    def _watch(self, call: FutureCall[Any], cancel: CancelToken | None) -> None:
         """Send a call and see to it that it ends in time, or when it is cancelled."""
         if cancel is not None:
             if not cancel.attach(call, call.cancel_by_token):
@@ -134,8 +149,7 @@ class Calls:
             self._sweep.watch(call)
             self._supervisor.submit(call)
         except BaseException:
-            if not call.cancel():
-                call.forget()
+            call.cancel()
             raise
 
     def _seconds(self, request: Request[Any], timeout: float | None) -> float:

@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn, Protocol
 from loguru import logger
 
 from opencode_sync.answers import Answers, StrayCounters
+from opencode_sync.call import Call, FutureCall
 from opencode_sync.config import IpcConfig, IpcConfigProvider
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import (
@@ -29,7 +30,7 @@ from opencode_sync.liveness import Liveness
 from opencode_sync.metrics import Metrics
 from opencode_sync.operations import Request, cancel
 from opencode_sync.options import IpcClientOptions
-from opencode_sync.pending import Call, PendingRequests
+from opencode_sync.pending import PendingRequests
 from opencode_sync.redact import Redactor
 from opencode_sync.sender import Sender
 from opencode_sync.transport.base import (
@@ -83,7 +84,7 @@ class Connection:
         metrics: Metrics | None,
         strays: StrayCounters,
         rescue: Callable[[Call[Any], IpcServerError], bool],
-        make_call: Callable[[Request[Any]], Call[Any]],
+        make_call: Callable[[Request[Any]], FutureCall[Any]],
     ) -> None:
         self._provider = provider
         self._options = options

@@ -7,8 +7,8 @@ import threading
 import time
 from typing import Any
 
+from opencode_sync.call import Call
 from opencode_sync.keeper import Keeper, Timer
-from opencode_sync.pending import Call
 
 __all__ = ["DeadlineSweep"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any, Final
 
+from opencode_sync.call import Call
 from opencode_sync.errors import IpcConnectionError, IpcTimeoutError
-from opencode_sync.pending import Call
 from opencode_sync.transport.base import TransportClosed
 
 __all__ = ["closed_in_order", "fail_lost", "own_instance", "timeout_error"]

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from opencode_sync.call import Call
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.metrics import Metrics
-from opencode_sync.pending import Call
 from opencode_sync.transport.base import Transport, TransportClosed, TransportError
 
 __all__ = ["Sender"]

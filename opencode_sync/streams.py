@@ -8,6 +8,7 @@ from concurrent.futures import wait
 from types import TracebackType
 from typing import Any, Final, Generic, NoReturn, Self, TypeVar
 
+from opencode_sync.call import FutureCall
 from opencode_sync.calls import checked_timeout
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.errors import (
@@ -16,7 +17,6 @@ from opencode_sync.errors import (
     IpcSlowConsumerError,
     IpcTimeoutError,
 )
-from opencode_sync.pending import Call
 from opencode_sync.prompts import STEP_SEPARATOR, PromptResult
 from opencode_sync.push_buffer import PushBuffer
 from opencode_sync.run_events import RunEvent, TextDelta, run_event
@@ -41,7 +41,7 @@ class _Stream(Generic[R]):
 
     def __init__(
         self,
-        call: Call[R],
+        call: FutureCall[R],
         buffer: PushBuffer,
         *,
         check_caller: Callable[[str], None],
@@ -209,7 +209,9 @@ class PromptStream(_Stream[PromptResult]):
 
     _kind = "stream of a prompt"
 
-    def __init__(self, session_id: str, call: Call[PromptResult], *args: Any, **keywords: Any):
+    def __init__(
+        self, session_id: str, call: FutureCall[PromptResult], *args: Any, **keywords: Any
+    ):
         """Make a stream; for this package's own."""
         super().__init__(call, *args, **keywords)
         self._session_id = session_id

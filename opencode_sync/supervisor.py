@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final
 
+from opencode_sync.call import Call
 from opencode_sync.connection import Connection
 from opencode_sync.deadline import Deadline
 from opencode_sync.deadlines import DeadlineSweep
@@ -19,7 +20,7 @@ from opencode_sync.errors import (
 )
 from opencode_sync.keeper import Keeper, Timer
 from opencode_sync.loss import closed_in_order, fail_lost, own_instance, timeout_error
-from opencode_sync.pending import Call, WaitingCalls
+from opencode_sync.pending import WaitingCalls
 from opencode_sync.reconnect import ReconnectPolicy
 from opencode_sync.state import ConnectionState, StateMachine
 from opencode_sync.uninterrupted import uninterrupted

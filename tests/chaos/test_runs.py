@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 from opencode_sync import supervisor
-from opencode_sync.pending import Call
+from opencode_sync.call import Call
 from tests.chaos.run import PLACES, run
 
 RUNS = int(os.environ.get("OPENCODE_SYNC_CHAOS_RUNS", "50"))

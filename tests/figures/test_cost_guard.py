@@ -82,7 +82,7 @@ def test_a_blocking_request_costs_one_write_and_one_read(counted: Census) -> Non
     ("run", "bound"),
     [
         # Checks, future, table, queue, frame, system call; and back: frame, decode, table, future.
-        pytest.param(_run_blocking, 130, id="blocking"),
+        pytest.param(_run_blocking, 118, id="blocking"),
         # Nobody waits, but its deadline is minded.
         pytest.param(_run_futures, 118, id="future"),
     ],

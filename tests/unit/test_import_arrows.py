@@ -137,8 +137,9 @@ def test_all_modules_were_read() -> None:
         ("keeper", ("deadline",), ()),
         ("reconnect", ("errors",), ()),
         ("state", ("deadline", "errors", "metrics", "notifier"), ()),
+        ("pending", ("call", "errors"), ()),
         (
-            "pending",
+            "call",
             ("cancel", "deadline", "errors", "metrics", "notifier", "operations"),
             (),
         ),

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from opencode_sync import IpcClient, StateChange, operations
+from opencode_sync.call import BlockingCall, FutureCall
 from opencode_sync.deadline import Deadline
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request
-from opencode_sync.pending import Call
 from opencode_sync.transport.base import Transport, TransportClosed
 from tests.support.backend import WAIT
 
@@ -22,13 +22,25 @@ def make_call(
     timeout: float | None = 30.0,
     notifier: Notifier | None = None,
     metrics: Any = None,
-) -> Call[Any]:
-    """A call as a client makes it."""
-    return Call(
+) -> FutureCall[Any]:
+    """A call as ``client.futures`` makes it."""
+    return FutureCall(
         request or operations.check_health(),
         timeout=timeout,
         deadline=Deadline.after(timeout),
         notifier=notifier or Notifier("opencode-sync-notifier"),
+        metrics=metrics,
+    )
+
+
+def make_blocking_call(
+    *, timeout: float | None = 30.0, metrics: Any = None, request: Request[Any] | None = None
+) -> BlockingCall[Any]:
+    """A call as a client's blocking methods make it."""
+    return BlockingCall(
+        request or operations.check_health(),
+        timeout=timeout,
+        deadline=Deadline.after(timeout),
         metrics=metrics,
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from opencode_sync import IpcClient, ReconnectPolicy
+from opencode_sync.call import BlockingCall
 from opencode_sync.deadline import Deadline
 from tests.support import backend as b
 from tests.support.backend import HOLD, WAIT, ScriptedBackend, WrappedTransport
@@ -49,12 +50,8 @@ def pending(client: IpcClient) -> int:
 
 
 def _waits(frame: FrameType | None) -> bool:
-    """Whether a thread with this stack is inside ``Call.wait``, blocked on its future."""
-    names = []
-    while frame is not None:
-        names.append((frame.f_globals.get("__name__"), frame.f_code.co_name))
-        frame = frame.f_back
-    return names[:1] == [("threading", "wait")] and ("opencode_sync.pending", "_wait") in names
+    """Whether a thread with this stack is inside ``BlockingCall.wait``."""
+    return frame is not None and frame.f_code is BlockingCall._wait.__code__
 
 
 def _interrupt_the_wait() -> None:

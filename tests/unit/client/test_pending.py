@@ -1,4 +1,4 @@
-"""``Call``, ``PendingRequests`` and ``WaitingCalls``: every call ends exactly once."""
+"""Calls, and the tables that hold them: every call ends exactly once."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from opencode_sync import (
     operations,
 )
 from opencode_sync import pending as module
-from opencode_sync.pending import Call, PendingRequests, WaitingCalls
+from opencode_sync.call import BlockingCall, Call, FutureCall
+from opencode_sync.pending import PendingRequests, WaitingCalls
+from tests.support.backend import WAIT
+from tests.support.leaks import eventually
 from tests.support.threads import Background, together
-from tests.unit.client.doubles import make_call
+from tests.unit.client.doubles import make_blocking_call, make_call
 
 
 def table(limit: int = 10, remark: str = "") -> PendingRequests:
@@ -41,11 +44,11 @@ def test_all_ways_of_ending_at_once_have_one_outcome() -> None:
     for _ in range(30):
         call = make_call(metrics=metrics)
 
-        def answer(call: Call[Any] = call) -> None:
+        def answer(call: FutureCall[Any] = call) -> None:
             if call.claim():
                 call.succeed(True)
 
-        def lose(call: Call[Any] = call) -> None:
+        def lose(call: FutureCall[Any] = call) -> None:
             if call.claim():
                 call.fail(ConnectionError())
 
@@ -99,16 +102,82 @@ def test_cancelling_is_final_in_every_order() -> None:
 
 def test_waiting_detaches_the_token_however_it_ends() -> None:
     token = CancelToken()
-    call = make_call(timeout=0.01)
+    call = make_blocking_call(timeout=0.01)
     with pytest.raises(IpcTimeoutError):
         call.wait(token)
     assert token._waiting == {}
-    other = make_call()
+    other = make_blocking_call()
     waiting = Background(other.wait, token)
     token.cancel()
     assert isinstance(waiting.error(), IpcCancelledError)
     with pytest.raises(IpcCancelledError):
-        make_call().wait(token)
+        make_blocking_call().wait(token)
+
+
+def test_who_waits_gets_the_one_outcome_whoever_ends_the_call() -> None:
+    metrics = InMemoryMetrics()
+    for _ in range(30):
+        call = make_blocking_call(metrics=metrics)
+
+        def answer(call: Call[Any] = call) -> None:
+            if call.claim():
+                call.succeed(True)
+
+        def lose(call: Call[Any] = call) -> None:
+            if call.claim():
+                call.fail(ConnectionError())
+
+        def outcome(call: BlockingCall[Any] = call) -> object:
+            try:
+                return call.wait(None)
+            except Exception as error:
+                return type(error)
+
+        ways = [answer, lose, call.expire, call.cancel_by_token]
+        waiting = Background(outcome)
+        for job in together(len(ways), lambda index, ways=ways: ways[index]()):  # type: ignore[misc]
+            job.result()
+        assert waiting.result() in (True, ConnectionError, IpcTimeoutError, IpcCancelledError)
+    figures = metrics.snapshot().operations["check_health"]
+    assert figures.succeeded + figures.failed == 30
+
+
+def test_a_result_that_comes_as_the_time_runs_out_counts() -> None:
+    call = make_blocking_call(timeout=0.01)
+    assert call.claim()
+    waiting = Background(call.wait, None)
+    assert eventually(call.deadline.passed, WAIT)
+    call.succeed(True)
+    assert waiting.result() is True
+
+
+def test_who_waits_for_an_outcome_that_never_comes_is_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when an interrupt hits the main thread between claiming a call and ending it."""
+    monkeypatch.setattr("opencode_sync.call._CLAIMED_WAIT", 0.01)
+    call = make_blocking_call(timeout=0.01)
+    assert call.claim()
+    with pytest.raises(IpcTimeoutError):
+        call.wait(None)
+
+
+def test_a_raised_error_is_not_held_by_its_own_traceback() -> None:
+    call = make_blocking_call()
+    assert call.claim()
+    call.fail(ConnectionError())
+    with pytest.raises(ConnectionError):
+        call.wait(None)
+    assert call._error is None
+
+
+def test_a_dropped_call_has_left_its_table_and_ends_no_other_way() -> None:
+    pending = table()
+    call = make_blocking_call()
+    pending.register(call)
+    assert call.drop() is True
+    assert len(pending) == 0
+    assert call.drop() is call.claim() is call.expire() is False
 
 
 # --- The table ---
@@ -243,7 +312,7 @@ def test_who_is_told_of_calls_that_were_given_up() -> None:
     pending.take(answered.request_id)
     for call in (given_up, unsent, answered, short):
         assert call.cancel()
-        call.forget()
+        call.drop()
     assert told == [given_up]
     lost = _message()
     pending.register(lost)

@@ -15,12 +15,12 @@ from opencode_sync import (
     IpcUsageError,
     ReconnectPolicy,
 )
+from opencode_sync.call import Call
 from opencode_sync.deadline import Deadline
 from opencode_sync.deadlines import DeadlineSweep
 from opencode_sync.keeper import Keeper
 from opencode_sync.loss import timeout_error
 from opencode_sync.notifier import Notifier
-from opencode_sync.pending import Call
 from opencode_sync.state import StateMachine
 from opencode_sync.supervisor import Supervisor
 from tests.support.backend import WAIT

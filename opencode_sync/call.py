@@ -1,0 +1,307 @@
+"""A request on its way, and the two ways to get its outcome: by waiting, or as a future.
+
+Every call ends exactly once. Whoever wants to end it (the answer, a time-out, a cancellation, the
+loss of the connection, ``close``) must ``claim`` it first, and only one claim succeeds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from loguru import logger
+
+from opencode_sync.cancel import CancelToken
+from opencode_sync.deadline import Deadline
+from opencode_sync.errors import IpcCancelledError, IpcError, IpcTimeoutError, IpcUsageError
+from opencode_sync.metrics import Metrics
+from opencode_sync.notifier import Notifier
+from opencode_sync.operations import Request
+
+__all__ = ["BlockingCall", "Call", "CallHolder", "FutureCall"]
+
+R = TypeVar("R")
+_E = TypeVar("_E")
+
+_MAY_HAVE_ACTED: Final = "; the backend may have acted on it"
+_CLAIMED_WAIT: Final = 5.0  # between another thread's claim and its result lie a few instructions
+
+
+class CallHolder(Protocol):
+    """Where a call is while nobody has ended it: a connection's table, or a waiting line."""
+
+    def release(self, call: Call[Any]) -> None:
+        """Forget the call: it has ended some other way."""
+
+    def remark(self) -> str:
+        """Return what a caller whose wait failed should know as well, or ""."""
+
+
+class Call(ABC, Generic[R]):
+    """One request, until somebody has ended it; what both kinds of call share."""
+
+    # What few calls ever change, or only later, stands in the class until then.
+    request_id = 0
+    sent = False
+    """Set before the first byte goes out, so that False proves that none did."""
+    repeated = False
+    """Whether it was given a second connection after it had been sent on a first."""
+    bindings = 0
+    """How often the backend said that it has no OpenCode server."""
+    holder: CallHolder | None = None
+    watched_in: set[Call[Any]] | None = None
+    """The calls whose deadlines the keeper minds, if this is one of them."""
+    on_success: Callable[[Call[Any], Any], None] | None = None
+    """Told the result by whoever ends the call with one; for a short step of this package's."""
+    cancelling: Future[bool] | None = None
+    """The call that tells the backend that this one was given up, if it is told."""
+    _started = 0.0
+
+    def __init__(
+        self,
+        request: Request[R],
+        *,
+        timeout: float | None,
+        deadline: Deadline,
+        metrics: Metrics | None,
+    ) -> None:
+        """Make a call that nobody has sent yet.
+
+        Args:
+            request: What is asked for.
+            timeout: Seconds, for the text of errors.
+            deadline: Until when it has to have ended.
+            metrics: Told of its end.
+        """
+        self.request = request
+        self.timeout = timeout
+        self.deadline = deadline
+        self._metrics = metrics
+        if metrics is not None:
+            self._started = time.monotonic()
+        # Held for ever by whoever ends the call: the one bit that makes "exactly once" true.
+        self._claim = threading.Lock()
+
+    @property
+    def operation(self) -> str:
+        """The operation's name."""
+        return self.request.operation.name
+
+    # --- Ending it: claim first, then exactly one of the others ---
+
+    def claim(self) -> bool:
+        """Take the right to end this call; returns False when somebody else has it."""
+        return self._claim.acquire(False)
+
+    @property
+    def claimed(self) -> bool:
+        """Whether somebody has ended this call, or is about to."""
+        return self._claim.locked()
+
+    def succeed(self, result: R) -> None:
+        """End the call with a result. The caller has claimed it."""
+        self._note_end(success=True)
+        if self.on_success is not None:
+            self.on_success(self, result)
+        self.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        """End the call with an exception of its own. The caller has claimed it."""
+        self._note_end(success=False)
+        failure = self.request.operation.failure
+        if failure is None or isinstance(error, IpcUsageError | IpcCancelledError):
+            self.set_exception(error)
+        else:
+            logger.info("{} failed: {}", self.operation, error)
+            self.set_result(failure)
+
+    @abstractmethod
+    def set_result(self, result: R) -> None:
+        """Let the outcome be a result; see ``succeed``."""
+
+    @abstractmethod
+    def set_exception(self, exception: BaseException | None) -> None:
+        """Let the outcome be an exception; see ``fail``."""
+
+    def expire(self) -> bool:
+        """End the call because its time is up, unless it has ended already."""
+        if not self.claim():
+            return False
+        self.fail(self._release_for(self._timeout_error))
+        return True
+
+    def cancel_by_token(self) -> None:
+        """End the call because its ``CancelToken`` says so, unless it has ended already."""
+        if self.claim():
+            self.fail(self._release_for(self._cancelled_error))
+
+    def drop(self) -> bool:
+        """End the call without an outcome, for a caller that is gone; False if it had ended."""
+        claimed = self.claim()
+        # In any case: an interrupt may have left one that has ended in a table.
+        if self.holder is not None:
+            self.holder.release(self)
+        if claimed:
+            self._note_end(success=False)
+        return claimed
+
+    # --- Inner steps ---
+
+    def _release_for(self, make: Callable[[str], _E]) -> _E:
+        holder = self.holder
+        if holder is None:
+            return make("")
+        holder.release(self)
+        return make(holder.remark())
+
+    def _timeout_error(self, remark: str) -> IpcError:
+        allowed = "the time allowed" if self.timeout is None else f"{self.timeout:g} s"
+        what = (
+            f"got no answer within {allowed}{_MAY_HAVE_ACTED}"
+            if self.sent
+            else f"could not be sent within {allowed}"
+        )
+        return IpcTimeoutError(
+            f"{self.operation} {what}{remark}",
+            request_id=self.request_id,
+            timeout=self.timeout or 0.0,
+            operation=self.operation,
+            request_sent=self.sent,
+        )
+
+    def _cancelled_error(self, remark: str) -> IpcError:
+        return IpcCancelledError(
+            f"{self.operation} was cancelled{_MAY_HAVE_ACTED if self.sent else ''}",
+            request_id=self.request_id,
+            operation=self.operation,
+            request_sent=self.sent,
+        )
+
+    def _note_end(self, *, success: bool) -> None:
+        if self.watched_in is not None:
+            self.watched_in.discard(self)
+        if self._metrics is not None:
+            self._metrics.record_request_completed(
+                self.operation, time.monotonic() - self._started, success
+            )
+
+
+class BlockingCall(Call[R]):
+    """A call that the thread which made it waits for, and that nobody else sees.
+
+    It waits on a plain lock: a future with its condition is ten objects more to make, and made
+    the whole round trip a fifth longer.
+    """
+
+    _result: R
+    _error: BaseException | None = None
+
+    def __init__(
+        self,
+        request: Request[R],
+        *,
+        timeout: float | None,
+        deadline: Deadline,
+        metrics: Metrics | None,
+    ) -> None:
+        """Make a call; see ``Call``."""
+        super().__init__(request, timeout=timeout, deadline=deadline, metrics=metrics)
+        # Taken until there is an outcome.
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def set_result(self, result: R) -> None:
+        """See ``Call``."""
+        self._result = result
+        self._gate.release()
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """See ``Call``."""
+        self._error = exception
+        self._gate.release()
+
+    def wait(self, cancel: CancelToken | None) -> R:
+        """Block until the call ends or its deadline comes; return its result or raise its error.
+
+        Once, and on one thread.
+        """
+        if cancel is None:
+            return self._wait()
+        if not cancel.attach(self, self.cancel_by_token):
+            self.cancel_by_token()
+        try:
+            return self._wait()
+        finally:
+            cancel.detach(self)
+
+    def _wait(self) -> R:
+        left = self.deadline.remaining()
+        if not self._gate.acquire(True, -1 if left is None else left):
+            if not self.expire():
+                logger.debug("request {} was answered as its time ran out", self.request_id)
+            if not self._gate.acquire(True, _CLAIMED_WAIT):
+                raise self._timeout_error("")  # whoever has claimed it was interrupted
+        error, self._error = self._error, None
+        if error is None:
+            return self._result
+        try:
+            raise error
+        finally:
+            del error  # which its traceback would hold, and it the traceback
+
+
+class FutureCall(Future[R], Call[R]):
+    """A call as a ``concurrent.futures.Future``.
+
+    ``result``, ``exception``, ``cancel``, ``wait`` and ``as_completed`` work as ever;
+    done-callbacks run on the client's notifier thread.
+    """
+
+    def __init__(
+        self,
+        request: Request[R],
+        *,
+        timeout: float | None,
+        deadline: Deadline,
+        notifier: Notifier,
+        metrics: Metrics | None,
+    ) -> None:
+        """Make a call; see ``Call``.
+
+        Args:
+            request: What is asked for.
+            timeout: Seconds, for the text of errors.
+            deadline: Until when it has to have ended.
+            notifier: Runs done-callbacks.
+            metrics: Told of its end.
+        """
+        Future.__init__(self)
+        Call.__init__(self, request, timeout=timeout, deadline=deadline, metrics=metrics)
+        self._notifier = notifier
+
+    def cancel(self) -> bool:
+        """Cancel the request, as ``Future.cancel`` does.
+
+        The answer, if one still comes, is dropped. The backend is told where it would otherwise
+        work on for nothing (a prompt), and may have acted all the same.
+
+        Returns:
+            True when the call is cancelled; False when it had ended another way.
+        """
+        if not self.drop():
+            return self.cancelled()
+        super().cancel()
+        self.set_running_or_notify_cancel()  # wakes wait() and as_completed()
+        return True
+
+    def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:
+        """Have ``fn(future)`` called on the client's notifier thread once the future is done."""
+        super().add_done_callback(lambda future: self._notifier.post(fn, future))
+
+    def when_done(self, fn: Callable[[Future[R]], object]) -> None:
+        """Have ``fn`` called by whoever ends the call; for this package's own, short steps."""
+        super().add_done_callback(fn)

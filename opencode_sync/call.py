@@ -57,6 +57,10 @@ class Call(ABC, Generic[R]):
     """The calls whose deadlines the keeper minds, if this is one of them."""
     on_success: Callable[[Call[Any], Any], None] | None = None
     """Told the result by whoever ends the call with one; for a short step of this package's."""
+    may_wait_for_others = False
+    """Whether it may be sent a moment later, together with calls made right after it."""
+    hurry: Callable[[], None] | None = None
+    """Sends it without that moment, once it is on a connection."""
     cancelling: Future[bool] | None = None
     """The call that tells the backend that this one was given up, if it is told."""
     _started = 0.0
@@ -292,11 +296,26 @@ class FutureCall(Future[R], Call[R]):
         Returns:
             True when the call is cancelled; False when it had ended another way.
         """
+        self._make_haste()  # the backend has always got what is cancelled, if it could
         if not self.drop():
             return self.cancelled()
         super().cancel()
         self.set_running_or_notify_cancel()  # wakes wait() and as_completed()
         return True
+
+    def result(self, timeout: float | None = None) -> R:
+        """Wait for the result; see ``Future.result``."""
+        self._make_haste()
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for the exception; see ``Future.exception``."""
+        self._make_haste()
+        return super().exception(timeout)
+
+    def _make_haste(self) -> None:
+        if self.hurry is not None and not self.sent:
+            self.hurry()
 
     def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:
         """Have ``fn(future)`` called on the client's notifier thread once the future is done."""

@@ -85,6 +85,7 @@ class Calls:
         """Make a call for somebody who does not wait; never blocks."""
         self.check_process()
         call = self._make(request, self._seconds(request, timeout))
+        call.may_wait_for_others = request.sink is None
         self._watch(call, cancel)
         return call
 

@@ -140,8 +140,14 @@ class Connection:
         if call.claimed:  # ended while it was not in any table, so nobody has released it
             self._pending.release(call)
             return True
-        assert self._sender is not None  # it was opened
-        self._sender.submit(call, call.request.encode(call.request_id))
+        sender = self._sender
+        assert sender is not None  # it was opened
+        message = call.request.encode(call.request_id)
+        if call.may_wait_for_others:
+            call.hurry = sender.drain
+            sender.submit_with_others(call, message)
+        else:
+            sender.submit(call, message)
         return True
 
     def doom(self, cause: Exception) -> None:
@@ -160,6 +166,8 @@ class Connection:
             The calls that were waiting; it is the caller's turn to end them. Then call ``join``.
         """
         self._set_cause(cause)
+        if self._sender is not None:
+            self._sender.drain()  # what was begun before the close goes out before it
         return self._pending.close()
 
     def join(self, deadline: Deadline) -> bool:
@@ -219,6 +227,7 @@ class Connection:
         sender = Sender(
             transport,
             name=f"opencode-sync-writer-{self._number}",
+            keeper=self._keeper,
             metrics=self._metrics,
             on_broken=self.doom,
         )

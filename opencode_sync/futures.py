@@ -43,7 +43,8 @@ class IpcFutures:
     One thread can have any number of requests on their way: ``concurrent.futures.wait`` and
     ``as_completed`` take these futures. They end in time without anybody waiting, with the errors
     the blocking calls raise; wrong arguments raise at once. ``cancel()`` works until the answer is
-    there. Done-callbacks run on the client's notifier thread, one after another.
+    there. Done-callbacks run on the client's notifier thread, one after another. Requests made in
+    one go leave together, which takes a fraction of the time; one on its own leaves at once.
     """
 
     def __init__(self, begin: _Begin) -> None:

@@ -61,12 +61,13 @@ class Keeper:
         with self._changed:
             if not self._open:
                 return timer
-            first = all(at < other.at for other in self._timers)
+            # Only when it has to get up earlier than it planned; and before the timer is there, so
+            # that an interrupt in between leaves none that it does not know of.
+            if self._thread is not None and all(at < other.at for other in self._timers):
+                self._changed.notify()
             self._timers.append(timer)
             if self._thread is None:
                 self._start()
-            elif first:
-                self._changed.notify()  # only when it has to get up earlier than it planned
         return timer
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> Timer:

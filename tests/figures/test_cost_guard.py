@@ -101,6 +101,20 @@ def test_a_request_costs_few_function_calls(
     assert counted.calls / _REQUESTS < bound, counted.by_name.most_common(40)
 
 
+def test_futures_made_in_one_go_leave_together(
+    counted: Census, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most 32 go together, and whenever the keeper gets its turn those that are there."""
+    monkeypatch.setattr("opencode_sync.sender._BURST", 60.0)  # however slow this machine is
+
+    def use(client: IpcClient) -> None:
+        with counted.counting():
+            _run_futures(client)
+
+    _use(_answering, use)
+    assert counted.system_calls("send") <= 40
+
+
 def test_answers_that_come_together_are_read_together(counted: Census) -> None:
     all_there = threading.Event()
 

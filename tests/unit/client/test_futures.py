@@ -116,6 +116,28 @@ def test_cancel_before_the_answer_frees_the_request(
     assert client.check_server_health() is True
 
 
+def test_of_many_made_in_one_go_the_one_cancelled_at_once_has_been_sent(
+    backend: ScriptedBackend, client: IpcClient
+) -> None:
+    """They leave together, a moment later; but what is cancelled has always been asked for."""
+    backend.rule("list_sessions", HOLD)
+    futures = [client.futures.list_sessions() for _ in range(5)]
+    assert futures[-1].cancel()
+    assert [backend.link().request(n).WhichOneof("payload") for n in range(5)]
+
+
+def test_what_was_made_before_a_close_goes_out_before_it(
+    backend: ScriptedBackend, client: IpcClient
+) -> None:
+    backend.rule("list_sessions", HOLD)
+    futures = [client.futures.list_sessions() for _ in range(5)]
+    client.close()
+    for future in futures:
+        error = future.exception(0)
+        assert isinstance(error, IpcConnectionError)
+        assert error.request_sent is True
+
+
 def test_cancel_after_the_answer_is_refused_and_the_result_stays(client: IpcClient) -> None:
     future = client.futures.check_server_health()
     assert future.result(WAIT) is True

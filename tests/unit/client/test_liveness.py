@@ -67,6 +67,7 @@ class Watch:
         sender = Sender(
             self.transport,
             name="opencode-sync-writer-of-a-test",
+            keeper=clock,  # type: ignore[arg-type]
             metrics=None,
             on_broken=lambda error: None,
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from opencode_sync import InMemoryMetrics
 from opencode_sync.deadline import NOW, Deadline
+from opencode_sync.keeper import Keeper
 from opencode_sync.sender import Sender
 from opencode_sync.transport.base import TransportClosed, TransportError
 from tests.support.backend import WAIT
@@ -24,10 +25,13 @@ class Bench:
     def __init__(self) -> None:
         self.transport = FakeTransport()
         self.metrics = InMemoryMetrics()
+        self.keeper = Keeper("opencode-sync-keeper-of-a-test")
+        self.keeper.open()
         self.broken: list[TransportError] = []
         self.sender = Sender(
             self.transport,
             name="opencode-sync-writer-of-a-test",
+            keeper=self.keeper,
             metrics=self.metrics,
             on_broken=self.broken.append,
         )
@@ -42,6 +46,8 @@ def bench() -> Iterator[Bench]:
     yield bench
     bench.transport.abort()
     assert bench.sender.retire(Deadline.after(WAIT))
+    bench.keeper.stop()
+    bench.keeper.wait_ended(Deadline.after(WAIT))
 
 
 def test_a_message_is_written_at_once_and_marked_as_sent_first(bench: Bench) -> None:
@@ -293,3 +299,108 @@ def test_retiring_waits_for_the_patient_thread(bench: Bench) -> None:
     bench.transport.abort()
     assert bench.sender.retire(Deadline.after(WAIT)) is True
     assert bench.writers() == 0
+
+
+# --- Messages that leave together ---
+
+
+class Clock:
+    """In place of ``time``: a moment that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("opencode_sync.sender.time", clock)
+    return clock
+
+
+@pytest.fixture
+def planned(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """What the keeper was asked to do; it does none of it by itself."""
+    planned: list[Callable[[], None]] = []
+    monkeypatch.setattr(bench.keeper, "call_at", lambda at, action: planned.append(action))
+    monkeypatch.setattr(Keeper, "is_running", True)
+    return planned
+
+
+def _begin(bench: Bench, *messages: bytes) -> None:
+    for message in messages:
+        bench.sender.submit_with_others(make_call(), message)
+
+
+def test_a_message_on_its_own_leaves_at_once(
+    bench: Bench, clock: Clock, planned: list[Callable[[], None]]
+) -> None:
+    for message in (b"one", b"two"):
+        _begin(bench, message)
+        assert bench.transport.written[-1] == message
+        clock.now += 0.001
+    assert planned == []
+
+
+def test_a_burst_leaves_together_when_the_keeper_gets_its_turn(
+    bench: Bench, clock: Clock, planned: list[Callable[[], None]]
+) -> None:
+    _begin(bench, b"one", b"two", b"three")
+    assert bench.transport.written == [b"one"]
+    (drain,) = planned  # once for all of them
+    drain()
+    assert bench.transport.written == [b"one", b"two", b"three"]
+    _begin(bench, b"four")
+    assert len(planned) == 2
+
+
+def test_a_burst_of_many_leaves_when_there_are_enough(
+    bench: Bench, clock: Clock, planned: list[Callable[[], None]]
+) -> None:
+    messages = [b"%d" % n for n in range(33)]
+    _begin(bench, *messages)
+    assert bench.transport.written == messages
+
+
+def test_whoever_is_in_a_hurry_sends_what_waits(
+    bench: Bench, clock: Clock, planned: list[Callable[[], None]]
+) -> None:
+    _begin(bench, b"one", b"two")
+    bench.sender.submit(make_call(), b"three")
+    assert bench.transport.written == [b"one", b"two", b"three"]
+
+
+def test_the_keeper_sends_a_burst_without_anybody_asking(bench: Bench, clock: Clock) -> None:
+    _begin(bench, b"one", b"two")
+    assert eventually(lambda: bench.transport.written == [b"one", b"two"], WAIT)
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_without_a_keepers_thread_a_burst_leaves_at_once(
+    bench: Bench, clock: Clock, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    if stopped:
+        bench.keeper.stop()
+    else:
+        monkeypatch.setattr(threading.Thread, "start", no_thread)
+    _begin(bench, b"one", b"two")
+    assert bench.transport.written == [b"one", b"two"]
+    monkeypatch.undo()
+
+
+def test_an_interrupt_while_planning_leaves_it_to_the_next(
+    bench: Bench, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(at: float, action: Callable[[], None]) -> None:
+        raise KeyboardInterrupt
+
+    _begin(bench, b"one")
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.keeper, "call_at", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _begin(bench, b"two")
+    _begin(bench, b"three")
+    assert eventually(lambda: bench.transport.written == [b"one", b"two", b"three"], WAIT)

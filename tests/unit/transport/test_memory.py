@@ -83,6 +83,30 @@ def test_many_threads_may_serve_one_peer(ends: tuple[MemoryTransport, MemoryPeer
     assert sorted(taken) == sorted(sent)
 
 
+def test_every_thread_that_serves_a_peer_sees_the_end(
+    ends: tuple[MemoryTransport, MemoryPeer],
+) -> None:
+    transport, peer = ends
+    takers = [Background(peer.receive) for _ in range(4)]
+    transport.close(1000, "", soon())
+    for taker in takers:
+        assert isinstance(taker.error(), TransportClosed)
+    with pytest.raises(TransportClosed):
+        peer.receive(1)
+
+
+def test_a_peer_knows_how_much_is_unread(ends: tuple[MemoryTransport, MemoryPeer]) -> None:
+    transport, peer = ends
+    peer.send(b"12345")
+    peer.send(b"678")
+    assert peer.unread == 8
+    transport.receive(soon())
+    assert peer.unread == 3
+    transport.abort()
+    transport.abort()
+    assert peer.unread == 0
+
+
 def test_the_peer_sees_our_goodbye_with_its_code(
     ends: tuple[MemoryTransport, MemoryPeer],
 ) -> None:

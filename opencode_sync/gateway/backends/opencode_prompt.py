@@ -41,6 +41,7 @@ _CLOSE_TIMEOUT = 2.0
 _LOOK_UP_TIMEOUT = 30.0
 """Seconds for what is asked before the prompt is sent; the first call to a project takes a few."""
 _SUBSCRIBE_TIMEOUT = 10.0
+"""Seconds for the events of a run that goes on without them; one that needs them waits longer."""
 _NEVER_BEGUN = (
     ipc_pb2.IPC_ERROR_CODE_NO_SERVER,
     ipc_pb2.IPC_ERROR_CODE_AUTH_ERROR,
@@ -219,7 +220,8 @@ def _subscribed(
     binding: Binding, events: RunEvents, deadline: Deadline, *, required: bool
 ) -> Iterator[bool]:
     """Have the run's events followed inside; yields whether they are."""
-    moment = deadline.earlier(Deadline.after(_SUBSCRIBE_TIMEOUT))
+    patience = _LOOK_UP_TIMEOUT if required else _SUBSCRIBE_TIMEOUT
+    moment = deadline.earlier(Deadline.after(patience))
     subscription = None
     try:
         subscription = binding.events.subscribe(events, deadline=moment)

@@ -572,6 +572,9 @@ def test_errors_that_are_odd():
     odd = Oddities()
     for document in (None, "", {}, []):
         assert read_error(document, odd) is None
+    empty, counted = message({"id": "msg_2", "role": "assistant", "error": {}})
+    assert not empty.assistant.HasField("error")
+    assert counted == {"assistant.error": 1}
     assert read_error({"name": "UnknownError"}, odd).unknown.message == "UnknownError"
     assert not +odd
     assert read_error({"name": "UnknownError", "data": "no"}, odd).unknown.message

@@ -16,7 +16,7 @@ import pytest
 
 import opencode_sync
 from opencode_sync import IpcServerError, launch
-from opencode_sync.gateway.backends import opencode_discovery
+from opencode_sync.gateway.backends.opencode.server import discovery as opencode_discovery
 from tests.e2e.opencode_server import RealServer
 from tests.e2e.stub_model import StubModel
 from tests.support.leaks import eventually, no_leaks

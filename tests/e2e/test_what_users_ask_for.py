@@ -55,7 +55,7 @@ from opencode_sync import (
 )
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway import Gateway, GatewayLimits, OpenCodeBackend
-from opencode_sync.gateway.backends import opencode_http
+from opencode_sync.gateway.backends.opencode.http import client as opencode_http
 from opencode_sync.types import (
     MessageTokens,
     OcApiAuth,

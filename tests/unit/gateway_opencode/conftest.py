@@ -12,9 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from opencode_sync.gateway.backends import opencode_child
+from opencode_sync.gateway.backends.opencode.server import child as opencode_child
 from tests.unit.gateway_opencode.http_server import Answer, HttpServer, Raw, Request
-
 
 _ENDING = 5.0
 

@@ -10,8 +10,10 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from opencode_sync import IpcClient, IpcError, IpcServerError
@@ -186,7 +188,7 @@ class Worker:
     # --- Many at once ---
 
     def _burst(self) -> None:
-        ended: list[str] = []  # appended to by the notifier thread, one entry for each end
+        ended: SimpleQueue[str] = SimpleQueue()  # one entry for each end, by the notifier thread
         chosen = [self._chance.choice(list(self.live)) for _ in range(_BURST)]
         futures: list[tuple[str, Future[OcSessionInfo]]] = []
         begun = self._begin(len(chosen))
@@ -209,14 +211,16 @@ class Worker:
         if not pending:
             self._compare_ends(ended, chosen)
 
-    def _compare_ends(self, ended: list[str], chosen: list[str]) -> None:
-        # Callbacks may run a moment after their future's waiters are woken.
-        give_up = time.monotonic() + SLACK
-        while len(ended) < len(chosen) and time.monotonic() < give_up:
-            time.sleep(0.001)
-        if Counter(ended) != Counter(chosen):
-            kind = "lost" if len(ended) < len(chosen) else "duplicated"
-            self.tally.violate(kind, f"{len(ended)} callbacks of {len(chosen)} futures")
+    def _compare_ends(self, ended: SimpleQueue[str], chosen: list[str]) -> None:
+        came: list[str] = []
+        with suppress(Empty):
+            # Callbacks may run a moment after their future's waiters are woken.
+            came.extend(ended.get(timeout=SLACK) for _ in chosen)
+            while True:  # none may come twice
+                came.append(ended.get_nowait())
+        if Counter(came) != Counter(chosen):
+            kind = "lost" if len(came) < len(chosen) else "duplicated"
+            self.tally.violate(kind, f"{len(came)} callbacks of {len(chosen)} futures")
 
     # --- Inner steps ---
 
@@ -249,5 +253,5 @@ class Worker:
             self.tally.violate("lost", str(error))
 
 
-def _note(ended: list[str], session_id: str, future: Future[Any]) -> None:
-    ended.append(session_id)
+def _note(ended: SimpleQueue[str], session_id: str, future: Future[Any]) -> None:
+    ended.put(session_id)

@@ -1,9 +1,9 @@
 """``python -m benchmarks.first_delta``: how long a word takes from the model to the caller.
 
 A stub of a model, in a process of its own, streams words that are the times of their sending; a
-real OpenCode (offline) asks it. Three callers take turns: one that reads OpenCode's own stream of
-events and nothing else, ``IpcClient`` behind a gateway in another process, and ``IpcClient`` from
-``launch``, with the gateway in this one. What the last two need beyond the first is our own share.
+real OpenCode (offline) asks it. ``IpcClient`` prompts, by turns behind a gateway in another process
+and from ``launch``, with the gateway in this one. OpenCode's own stream of events is read beside
+it, with nothing of this package in between: what a word takes longer than there is our own share.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
 
 from benchmarks.machine import describe_machine
@@ -38,9 +39,6 @@ _PAUSE: Final = 0.03
 _PATIENCE: Final = 60.0
 _LIMIT: Final = 20.0
 """Milliseconds that the first word may take."""
-
-Caller = Callable[[], Iterator[str]]
-"""Prompts once and yields the answer's pieces as they come."""
 
 
 # The model, in a process of its own
@@ -140,49 +138,47 @@ def _opencode(program: str, folder: Path, model: str) -> Iterator[str]:
             process.kill()
 
 
-# The callers
+# Who reads
 
 
-def _direct(url: str, directory: Path) -> Caller:
-    """Read OpenCode's own events with nothing in between."""
-    address = urlsplit(url).netloc
+class _Beside:
+    """Reads OpenCode's own events and notes when each word came; a context manager."""
 
-    def ask(method: str, path: str, body: Any = None) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection(address, timeout=_PATIENCE)
-        content = None if body is None else json.dumps(body)
-        connection.request(method, path, content, {"Content-Type": "application/json"})
-        return connection.getresponse()
+    def __init__(self, url: str, directory: Path) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_PATIENCE)
+        self._connection.request("GET", f"/event?directory={quote(str(directory))}")
+        self._events = self._connection.getresponse()
+        self._seen = threading.Condition()  # guards _times
+        self._times: dict[str, int] = {}
+        self._thread = threading.Thread(target=self._read)
 
-    def call() -> Iterator[str]:
-        session = json.load(ask("POST", f"/session?directory={quote(str(directory))}", {}))["id"]
-        with ask("GET", f"/event?directory={quote(str(directory))}") as events:
-            events.readline()  # server.connected
-            prompt = {"parts": [{"type": "text", "text": "Go"}]}
-            ask("POST", f"/session/{session}/prompt_async", prompt).close()
-            for line in events:
-                if not line.startswith(b"data:"):
-                    continue
-                event = json.loads(line[5:])
-                properties = event["properties"]
-                if properties.get("sessionID") != session:
-                    continue
-                if event["type"] == "message.part.delta":
-                    yield properties["delta"]
-                elif event["type"] == "session.idle":
-                    return
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
 
-    return call
+    def __exit__(self, *_: object) -> None:
+        assert self._connection.sock is not None
+        self._connection.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._events.close()
+        self._connection.close()
 
+    def time_of(self, word: str) -> int:
+        """Return when a word came here, in nanoseconds; waits for it."""
+        with self._seen:
+            if not self._seen.wait_for(lambda: word in self._times, _PATIENCE):
+                raise SystemExit("OpenCode's stream of events lacks a word")
+            return self._times[word]
 
-def _client(client: IpcClient) -> Caller:
-    def call() -> Iterator[str]:
-        session = client.create_session()
-        with client.stream_prompt(session.id, "Go", timeout=_PATIENCE) as stream:
-            for event in stream:
-                if isinstance(event, TextDelta):
-                    yield event.text
-
-    return call
+    def _read(self) -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            for line in self._events:
+                if b"message.part.delta" in line:
+                    now = time.perf_counter_ns()
+                    words = json.loads(line[5:])["properties"]["delta"].split()
+                    with self._seen:
+                        self._times.update(dict.fromkeys(words, now))
+                        self._seen.notify_all()
 
 
 @contextlib.contextmanager
@@ -203,21 +199,25 @@ def _behind_gateway(url: str, folder: Path) -> Iterator[IpcClient]:
 # Measuring
 
 
-def _latencies(call: Caller) -> list[float]:
-    """Return the milliseconds that each word took; several may come as one piece."""
-    taken = []
-    for piece in call():
-        now = time.perf_counter_ns()
-        taken += [(now - int(word)) / 1e6 for word in piece.split()]
-    if len(taken) != _WORDS:
-        raise SystemExit(f"{len(taken)} words came instead of {_WORDS}")
-    return taken
+def _prompt(client: IpcClient) -> list[tuple[str, int]]:
+    """Return the answer's words with the times at which they came to the caller."""
+    came = []
+    session = client.create_session()
+    with client.stream_prompt(session.id, "Go", timeout=_PATIENCE) as stream:
+        for event in stream:
+            if isinstance(event, TextDelta):
+                now = time.perf_counter_ns()
+                came += [(word, now) for word in event.text.split()]
+    if len(came) != _WORDS:
+        raise SystemExit(f"{len(came)} words came instead of {_WORDS}")
+    return came
 
 
-def measure(program: str, rounds: int) -> tuple[Figure, Figure]:
-    """Return the figures of the first word and of all words."""
+def measure(program: str, rounds: int) -> list[Figure]:
+    """Return the figures: of the first word, of all words, and of our own share in these."""
     first = Figure("first-delta", "From the model's first word to the caller", "ms")
     every = Figure("every-delta", "The same for every word", "ms")
+    share = Figure("own-share", "How much later each word came than by OpenCode's /event", "ms")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())).resolve()
         project = folder / "project"
@@ -226,20 +226,21 @@ def measure(program: str, rounds: int) -> tuple[Figure, Figure]:
         assert model.stdout is not None
         url = f"http://127.0.0.1:{int(model.stdout.readline())}/v1"
         server = stack.enter_context(_opencode(program, project, url))
-        launched = stack.enter_context(launch(project, url=server))
-        behind = stack.enter_context(_behind_gateway(server, folder))
-        callers = {
-            "OpenCode's /event": _direct(server, project),
-            "IpcClient, gateway": _client(behind),
-            "IpcClient, launch": _client(launched),
+        clients = {
+            "IpcClient, gateway": stack.enter_context(_behind_gateway(server, folder)),
+            "IpcClient, launch": stack.enter_context(launch(project, url=server)),
         }
-        for number in range(rounds + 1):  # the first of each warms up and is left out
-            names = list(callers)
-            for name in names[number % 3 :] + names[: number % 3]:
-                taken = _latencies(callers[name])
-                first.add(name, taken[:1])
-                every.add(name, taken)
-    return first, every
+        beside = stack.enter_context(_Beside(server, project))
+        for number in range(rounds + 1):  # the first is left out: it warms up
+            for name in sorted(clients, reverse=bool(number % 2)):
+                came = _prompt(clients[name])
+                there = [(beside.time_of(word) - int(word)) / 1e6 for word, _ in came]
+                here = [(at - int(word)) / 1e6 for word, at in came]
+                for figure, words in ((first, 1), (every, _WORDS)):
+                    figure.add(f"/event beside {name.split()[-1]}", there[:words])
+                    figure.add(name, here[:words])
+                share.add(name, [mine - its for mine, its in zip(here, there, strict=True)])
+    return [first, every, share]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -256,14 +257,13 @@ def main(argv: Sequence[str]) -> int:
     if program is None:
         parser.error("opencode is not on PATH; name it with --opencode")
     machine = describe_machine()
-    first, every = measure(program, max(2, options.rounds))
-    for figure in (first, every):
+    figures = measure(program, max(2, options.rounds))
+    for figure in figures:
         print(as_table(figure), end="\n\n")
-    medians = {name: summary.p50 for name, summary in first.summaries().items()}
-    own = medians.pop("OpenCode's /event")
-    for name, median in medians.items():
-        verdict = "" if median <= _LIMIT else f", and should be {_LIMIT:g} at most: NOT REACHED"
-        print(f"{name}: {median:.1f} ms, of which {median - own:+.1f} are ours{verdict}")
+    for name, summary in figures[0].summaries().items():
+        if name.startswith("IpcClient"):
+            verdict = "reached" if summary.p50 <= _LIMIT else "NOT REACHED"
+            print(f"{name}: first word in {summary.p50:.1f} ms; {_LIMIT:g} at most: {verdict}")
     print(f"load {machine['load_average']}, {machine['processor']} x {machine['processors']}")
     return 0
 

@@ -21,9 +21,10 @@ class ReconnectPolicy:
     initial_delay: float = 0.1
     """Seconds before the first attempt, without jitter."""
 
-    maximum_delay: float = 5.0
-    """Seconds a pause never exceeds, but for its jitter. The pauses start small again after a
-    connection that lasted at least as long as the pause before it."""
+    maximum_delay: float = 1.5
+    """Seconds a pause never exceeds, but for its jitter: with the default, a client is back within
+    two seconds of its backend, and an attempt on loopback costs little. The pauses start small
+    again after a connection that lasted at least as long as the pause before it."""
 
     multiplier: float = 2.0
     """How much longer each pause is than the one before."""

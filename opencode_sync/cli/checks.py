@@ -218,7 +218,7 @@ def _known_version(name: str, text: str, version: str, details: dict[str, Any]) 
 def check_servers() -> list[Finding]:
     """Whether an OpenCode server of this user runs already."""
     from opencode_sync.gateway import BackendError
-    from opencode_sync.gateway.backends.opencode_discovery import discover
+    from opencode_sync.gateway.backends.opencode.server.discovery import discover
 
     name = "OpenCode servers"
     deadline = Deadline.after(_SEARCH_SECONDS)

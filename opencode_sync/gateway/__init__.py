@@ -20,7 +20,7 @@ from opencode_sync.gateway.limits import GatewayLimits
 
 if TYPE_CHECKING:
     from opencode_sync.gateway.backends.embedded import EmbeddedBackend
-    from opencode_sync.gateway.backends.opencode import OpenCodeBackend
+    from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
 
 __all__ = [
     "Backend",
@@ -35,7 +35,7 @@ __all__ = [
 # Each brings packages along that the other does without.
 _HEAVY = {
     "EmbeddedBackend": "opencode_sync.gateway.backends.embedded",
-    "OpenCodeBackend": "opencode_sync.gateway.backends.opencode",
+    "OpenCodeBackend": "opencode_sync.gateway.backends.opencode.backend",
 }
 
 

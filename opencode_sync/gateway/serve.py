@@ -23,7 +23,7 @@ from opencode_sync.gateway.gateway import Gateway, GatewayError
 from opencode_sync.wire import ipc_pb2
 
 if TYPE_CHECKING:
-    from opencode_sync.gateway.backends.opencode import OpenCodeBackend
+    from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
 
 __all__ = ["BACKEND_KINDS", "choose_backend", "run"]
 
@@ -223,7 +223,7 @@ def _opencode(
     directory: Path | str | None,
 ) -> OpenCodeBackend:
     try:
-        from opencode_sync.gateway.backends.opencode import OpenCodeBackend
+        from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
     except ImportError as error:
         raise GatewayError(
             f"the OpenCode backend needs the package {error.name}; install it with: "

@@ -35,6 +35,10 @@ _POLICIES: Final = {
 
 _PUSHES: Final = frozenset({"event"})
 
+_LONGER: Final = 5.0
+"""Seconds that the backend gets beyond the caller's own. The caller's time-out cancels the run;
+were both the same, chance would decide which of the two the caller is told of."""
+
 
 def prompt(
     session_id: str,
@@ -110,7 +114,7 @@ def prompt(
         # The backend ends the run as well, should nobody be there any more to cancel it.
         timed = ext_prompt_pb2.IpcPromptRequest()
         timed.CopyFrom(request)
-        timed.timeout_seconds = timeout
+        timed.timeout_seconds = timeout + _LONGER
         return ipc_pb2.IpcClientMessage(prompt=timed).SerializeToString()
 
     operation = Operation(

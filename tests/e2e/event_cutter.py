@@ -18,19 +18,30 @@ class EventCutter:
         self._port = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._lock = threading.Lock()  # guards the next two
+        self._lock = threading.Lock()  # guards the next three
         self._sockets: list[socket.socket] = []
         self._streams: list[socket.socket] = []
+        self._kept_away = False
         self._threads = [threading.Thread(target=self._accept, name="test-cutter")]
         self._threads[0].start()
 
-    def cut(self) -> int:
-        """End the streams of events there are; returns how many that were."""
+    def cut(self, *, keep_away: bool = False) -> int:
+        """End the streams of events there are; returns how many that were.
+
+        Args:
+            keep_away: End those that are begun as well, until ``let_in``.
+        """
         with self._lock:
+            self._kept_away = keep_away
             streams, self._streams = self._streams, []
         for stream in streams:
             _shut(stream)
         return len(streams)
+
+    def let_in(self) -> None:
+        """Let streams of events begin again."""
+        with self._lock:
+            self._kept_away = False
 
     def stop(self) -> None:
         """End everything."""
@@ -63,6 +74,8 @@ class EventCutter:
             while data := source.recv(65536):
                 if data.startswith(b"GET /global/event"):
                     with self._lock:
+                        if self._kept_away:
+                            break
                         self._streams.append(source)
                 target.sendall(data)
         _shut(target)

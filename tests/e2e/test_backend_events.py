@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from opencode_sync.deadline import Deadline
-from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp
-from opencode_sync.gateway.backends.opencode_hub import EventHub, FeedTiming
+from opencode_sync.gateway.backends.opencode.events.hub import EventHub, FeedTiming
+from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
 from tests.e2e.opencode_server import RealServer
 from tests.e2e.stub_model import KEY, StubModel
 
@@ -226,7 +226,7 @@ def test_any_number_of_subscribers_share_one_subscription(hub, proxy, server):
 
 
 def test_no_event_is_passed_over_from_the_beginning_on(make_hub, server):
-    """OpenCode greets before it listens itself; see ``opencode_feed_check``."""
+    """OpenCode greets before it listens itself; see ``opencode/events/feed_check``."""
     for number in range(15):
         hub, listener = make_hub(server.url), Listener()
         hub.subscribe(listener, deadline=soon())

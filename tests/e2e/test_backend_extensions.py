@@ -14,7 +14,7 @@ import pytest
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import error_code_name
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode import OpenCodeBackend
+from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
 from opencode_sync.gateway.cancellation import Cancellation
 from opencode_sync.wire import (
     ext_event_pb2,

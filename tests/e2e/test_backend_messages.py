@@ -15,7 +15,7 @@ import pytest
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import error_code_name
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode import OpenCodeBackend
+from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
 from opencode_sync.wire import ipc_pb2
 from opencode_sync.wire import oc_auth_pb2 as auth_pb
 from tests.e2e.opencode_server import RealServer

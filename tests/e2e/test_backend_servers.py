@@ -16,7 +16,7 @@ import pytest
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import error_code_name
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode import OpenCodeBackend
+from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
 
 pytestmark = pytest.mark.e2e
 
@@ -211,7 +211,7 @@ def test_a_killed_server_of_ours_is_reported_and_replaced(spawning):
 GATEWAY = """
 import os, sys
 from opencode_sync.deadline import Deadline
-from opencode_sync.gateway.backends.opencode import OpenCodeBackend
+from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
 
 backend = OpenCodeBackend(executable=sys.argv[1], directory=sys.argv[2], environ=dict(os.environ))
 print(backend.spawn_server(None, deadline=Deadline.after(60)).pid, flush=True)

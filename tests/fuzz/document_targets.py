@@ -14,18 +14,20 @@ from google.protobuf.message import Message
 from opencode_sync import IpcClientOptions, IpcConfigError
 from opencode_sync.config import parse_config
 from opencode_sync.gateway.app_config import AppConfigStore
-from opencode_sync.gateway.backends import opencode_auth, opencode_checks, opencode_errors
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode_agents import read_agents
-from opencode_sync.gateway.backends.opencode_auth_file import read_auth_file
-from opencode_sync.gateway.backends.opencode_event_memory import EventMemory
-from opencode_sync.gateway.backends.opencode_events import EventReader, OddLog
-from opencode_sync.gateway.backends.opencode_mapping import Oddities, read_sessions
-from opencode_sync.gateway.backends.opencode_message_errors import read_error
-from opencode_sync.gateway.backends.opencode_messages import read_messages
-from opencode_sync.gateway.backends.opencode_models import read_models
-from opencode_sync.gateway.backends.opencode_parts import read_parts
-from opencode_sync.gateway.backends.opencode_sse_parser import Chunks, SseParser
+from opencode_sync.gateway.backends.opencode import checks as opencode_checks
+from opencode_sync.gateway.backends.opencode import errors as opencode_errors
+from opencode_sync.gateway.backends.opencode.agents import read_agents
+from opencode_sync.gateway.backends.opencode.auth import mapping as opencode_auth
+from opencode_sync.gateway.backends.opencode.auth.file import read_auth_file
+from opencode_sync.gateway.backends.opencode.events.memory import EventMemory
+from opencode_sync.gateway.backends.opencode.events.reader import EventReader, OddLog
+from opencode_sync.gateway.backends.opencode.events.sse_parser import Chunks, SseParser
+from opencode_sync.gateway.backends.opencode.mapping.message_errors import read_error
+from opencode_sync.gateway.backends.opencode.mapping.messages import read_messages
+from opencode_sync.gateway.backends.opencode.mapping.parts import read_parts
+from opencode_sync.gateway.backends.opencode.mapping.sessions import Oddities, read_sessions
+from opencode_sync.gateway.backends.opencode.models import read_models
 from opencode_sync.gateway.dotenv import read_dotenv
 from opencode_sync.gateway.json_document import DocumentError, parse_json, to_json
 from tests.fuzz import seeds

@@ -304,7 +304,7 @@ SAMPLES = [
             permissions=ext_prompt_pb2.IPC_ANSWER_POLICY_ONCE,
             questions=ext_prompt_pb2.IPC_ANSWER_POLICY_REJECT,
             events=ext_prompt_pb2.IPC_RUN_EVENTS_ATTENTION,
-            timeout_seconds=600,
+            timeout_seconds=605,
         ),
         b.ran("Hello"),
         prompt_result(b.ran("Hello")["run_result"]),

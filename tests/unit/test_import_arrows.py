@@ -136,6 +136,14 @@ def test_all_modules_were_read() -> None:
         ("notifier", ("deadline",), ()),
         ("keeper", ("deadline",), ()),
         ("reconnect", ("errors",), ()),
+        ("push_buffer", ("deadline", "wire"), ()),
+        ("run_events", ("errors", "messages", "times", "wire"), ()),
+        ("prompts", ("errors", "messages", "run_events", "wire"), ()),
+        (
+            "testing",
+            ("testing", "transport.base", "deadline", "errors"),
+            ("config", "options"),
+        ),
         ("state", ("deadline", "errors", "metrics", "notifier"), ()),
         ("pending", ("call", "errors"), ()),
         (

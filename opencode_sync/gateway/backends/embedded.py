@@ -106,7 +106,7 @@ class EmbeddedBackend(Backend):
         )
 
     def check_health(self, *, deadline: Deadline) -> bool:
-        with self._file.reading() as reader:
+        with self._file.reading(deadline) as reader:
             reader.execute("SELECT 1 FROM session LIMIT 1").fetchone()
         return True
 
@@ -122,7 +122,7 @@ class EmbeddedBackend(Backend):
 
     def list_sessions(self, *, deadline: Deadline) -> list[oc_session_pb2.OcSessionInfo]:
         sessions: list[oc_session_pb2.OcSessionInfo] = []
-        with self._file.reading() as reader:
+        with self._file.reading(deadline) as reader:
             cursor = reader.execute(_SELECT)
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 if deadline.passed():
@@ -150,7 +150,7 @@ class EmbeddedBackend(Backend):
         )
 
     def get_session(self, session_id: str, *, deadline: Deadline) -> oc_session_pb2.OcSessionInfo:
-        with self._file.reading() as reader:
+        with self._file.reading(deadline) as reader:
             row = reader.execute(_SELECT_ONE, (check_session_id(session_id),)).fetchone()
         return self._found(session_id, row)
 

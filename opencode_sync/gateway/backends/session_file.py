@@ -6,7 +6,8 @@ changes that arrive meanwhile share the next one: 64 callers cost little more th
 
 There is one connection for writing, because SQLite has one writer at a time anyway, and a lock that
 queues for it with a deadline. Reading has connections of its own, so that a list of 100,000
-sessions holds up nobody.
+sessions holds up nobody. They are few, however many requests there are: each has descriptors, which
+SQLite keeps open as long as any connection to the file is, even when this one was closed.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ _SINCE_VERSION_1 = "ALTER TABLE session ADD COLUMN archived INTEGER"
 _BUSY_TIMEOUT = 5.0
 _BUSY_PAUSE = 0.01
 _IDLE_READERS = 4
+_READERS = 16
 
 _MOVE_AWAY = "move the file away, and the next start makes a new store"
 _PROBLEMS = {
@@ -87,6 +89,8 @@ class SessionFile:
         self._open = False
         self._queue: deque[_Change] = deque()
         self._readers: list[sqlite3.Connection] = []
+        # How many more may read; whoever takes one holds it while its connection is in use.
+        self._turns = threading.BoundedSemaphore(_READERS)
         # Held by the one thread that uses _writer.
         self._writer_lock = threading.Lock()
         self._writer: sqlite3.Connection | None = None
@@ -237,8 +241,19 @@ class SessionFile:
         writer.execute("COMMIT")
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection for reading."""
+    def reading(self, deadline: Deadline | None = None) -> Iterator[sqlite3.Connection]:
+        """Lend a connection for reading, when there is one; None waits as long as it takes."""
+        left = None if deadline is None else deadline.remaining()
+        if not self._turns.acquire(timeout=left):
+            raise self.refused("is read by too many requests at once; try again")
+        try:
+            with self._connection() as reader:
+                yield reader
+        finally:
+            self._turns.release()
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             self._check_open()
             reader = self._readers.pop() if self._readers else None

@@ -136,7 +136,7 @@ def opencode(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FakeOpenCode]]:
     class Fresh(FakeOpenCode):
         made: list[FakeOpenCode] = []  # noqa: RUF012
 
-    monkeypatch.setattr("opencode_sync.gateway.backends.opencode.OpenCodeBackend", Fresh)
+    monkeypatch.setattr("opencode_sync.gateway.backends.opencode.backend.OpenCodeBackend", Fresh)
     monkeypatch.setattr(serve.shutil, "which", lambda name: None)
     monkeypatch.delenv("OPENCODE_SERVER_PASSWORD", raising=False)
     monkeypatch.delenv("OPENCODE_SERVER_USERNAME", raising=False)
@@ -268,7 +268,7 @@ class TestChoose:
         assert opencode.made[0].closes == 1
 
     def test_package_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "opencode_sync.gateway.backends.opencode", None)
+        monkeypatch.setitem(sys.modules, "opencode_sync.gateway.backends.opencode.backend", None)
         with pytest.raises(GatewayError, match=r"pip install \"opencode-sync\[gateway\]\""):
             self.choose("opencode")
         backend, (line,) = self.choose("auto")

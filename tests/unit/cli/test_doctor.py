@@ -25,7 +25,7 @@ from opencode_sync.errors import (
     IpcUnsupportedOperationError,
 )
 from opencode_sync.gateway import BackendError
-from opencode_sync.gateway.backends import opencode_discovery
+from opencode_sync.gateway.backends.opencode.server import discovery as opencode_discovery
 from opencode_sync.wire import ipc_pb2
 
 from .conftest import Run

@@ -12,8 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from opencode_sync.gateway.backends import opencode_child
+from opencode_sync.gateway.backends.opencode.server import child as opencode_child
 from tests.unit.gateway_opencode.http_server import Answer, HttpServer, Raw, Request
+
+_ENDING = 5.0
 
 
 def _holdings() -> tuple[set[object], int]:
@@ -29,6 +31,10 @@ def leave_nothing_behind() -> Iterator[None]:
     before, descriptors_before = _holdings()
     yield
     after, descriptors = _holdings()
+    for each in after - before:  # what is about to end may do so
+        if isinstance(each, threading.Thread):
+            each.join(_ENDING)
+            after.discard(None if each.is_alive() else each)
     if descriptors > descriptors_before:  # cycles hold some until they are collected
         gc.collect()
         after, descriptors = _holdings()

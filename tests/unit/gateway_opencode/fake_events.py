@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from opencode_sync.gateway.backends.opencode_events import OpenCodeEvent
+from opencode_sync.gateway.backends.opencode.events.reader import OpenCodeEvent
 from tests.unit.gateway_opencode.http_server import Answer, Raw, Request
 
 PATIENCE = 20.0

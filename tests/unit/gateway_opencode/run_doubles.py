@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from opencode_sync.gateway.backends.opencode_event_tables import Context
-from opencode_sync.gateway.backends.opencode_events import OpenCodeEvent
+from opencode_sync.gateway.backends.opencode.events.reader import OpenCodeEvent
+from opencode_sync.gateway.backends.opencode.events.tables import Context
 
 SESSION, PROMPT = "ses_1", "msg_1"
 

@@ -13,11 +13,11 @@ from loguru import logger
 
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.errors import error_code_name
-from opencode_sync.gateway.backends import opencode_servers
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode import OpenCodeBackend
-from opencode_sync.gateway.backends.opencode_discovery import Found
-from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp
+from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
+from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
+from opencode_sync.gateway.backends.opencode.server import servers as opencode_servers
+from opencode_sync.gateway.backends.opencode.server.discovery import Found
 from opencode_sync.gateway.cancellation import Cancellation
 from opencode_sync.wire.ext_event_pb2 import IpcSubscribeRequest
 from opencode_sync.wire.ext_operations_pb2 import (

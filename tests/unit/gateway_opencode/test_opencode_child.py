@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from opencode_sync.deadline import NOW, Deadline
-from opencode_sync.gateway.backends import opencode_child
-from opencode_sync.gateway.backends.opencode_child import (
+from opencode_sync.gateway.backends.opencode.server import child as opencode_child
+from opencode_sync.gateway.backends.opencode.server.child import (
     GuardedChild,
     PlainChild,
     StartError,
@@ -192,7 +192,7 @@ OWNER = """
 import os, sys, threading
 from pathlib import Path
 from opencode_sync.deadline import Deadline
-from opencode_sync.gateway.backends.opencode_child import start_child
+from opencode_sync.gateway.backends.opencode.server.child import start_child
 
 def own():
     code = "import time; time.sleep(600)"

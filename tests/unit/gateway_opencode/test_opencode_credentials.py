@@ -11,11 +11,11 @@ import pytest
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import error_code_name
-from opencode_sync.gateway.backends import opencode_auth_file, opencode_discovery
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode import OpenCodeBackend
-from opencode_sync.gateway.backends.opencode_agents import read_agents
-from opencode_sync.gateway.backends.opencode_auth import (
+from opencode_sync.gateway.backends.opencode.agents import read_agents
+from opencode_sync.gateway.backends.opencode.auth import file as opencode_auth_file
+from opencode_sync.gateway.backends.opencode.auth.file import auth_entry, read_auth_file
+from opencode_sync.gateway.backends.opencode.auth.mapping import (
     auth_json,
     check_provider_id,
     mask,
@@ -23,10 +23,11 @@ from opencode_sync.gateway.backends.opencode_auth import (
     read_auth,
     without_secrets,
 )
-from opencode_sync.gateway.backends.opencode_auth_file import auth_entry, read_auth_file
-from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp
-from opencode_sync.gateway.backends.opencode_servers import Binding
-from opencode_sync.gateway.backends.opencode_tables import Oddities
+from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
+from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
+from opencode_sync.gateway.backends.opencode.mapping.tables import Oddities
+from opencode_sync.gateway.backends.opencode.server import discovery as opencode_discovery
+from opencode_sync.gateway.backends.opencode.server.servers import Binding
 from opencode_sync.wire import ipc_pb2
 from opencode_sync.wire import oc_agent_pb2 as agent_pb
 from opencode_sync.wire import oc_auth_pb2 as pb

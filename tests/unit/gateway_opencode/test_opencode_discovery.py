@@ -13,9 +13,9 @@ import pytest
 
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.errors import error_code_name
-from opencode_sync.gateway.backends import opencode_discovery
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode_discovery import (
+from opencode_sync.gateway.backends.opencode.server import discovery as opencode_discovery
+from opencode_sync.gateway.backends.opencode.server.discovery import (
     discover,
     is_opencode_serve,
     without_secrets,
@@ -233,7 +233,7 @@ def test_other_users_and_ourselves_are_no_candidates(monkeypatch):
         ("opencode-sync gateway --discover serve", False),
         ("python -m opencode serve", False),
         ("/bin/grep opencode serve", False),
-        ("python -I -S opencode_guard.py 2.0 /usr/bin/opencode serve", False),
+        ("python -I -S guard.py 2.0 /usr/bin/opencode serve", False),
         ("node server.js serve", False),
         ("node", False),
         ("", False),

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from opencode_sync.errors import error_code_name
-from opencode_sync.gateway.backends.opencode_errors import one_line, read_refusal
+from opencode_sync.gateway.backends.opencode.errors import one_line, read_refusal
 
 
 def told(status, body, content_type="application/json"):

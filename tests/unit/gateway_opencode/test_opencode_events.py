@@ -8,20 +8,20 @@ import time
 
 import pytest
 
-from opencode_sync.gateway.backends.opencode_event_memory import EventMemory, Recent
-from opencode_sync.gateway.backends.opencode_event_secrets import (
-    HIDDEN,
-    Secrets,
-    has_providers_words,
-)
-from opencode_sync.gateway.backends.opencode_events import (
+from opencode_sync.gateway.backends.opencode.events.memory import EventMemory, Recent
+from opencode_sync.gateway.backends.opencode.events.reader import (
     RESUBSCRIBED,
     EventReader,
     OddLog,
     OpenCodeEvent,
     resubscribed_event,
 )
-from opencode_sync.gateway.backends.opencode_tables import Oddities
+from opencode_sync.gateway.backends.opencode.events.secrets import (
+    HIDDEN,
+    Secrets,
+    has_providers_words,
+)
+from opencode_sync.gateway.backends.opencode.mapping.tables import Oddities
 from opencode_sync.wire import oc_tool_pb2
 
 DIRECTORY = "/home/ana/shop"
@@ -433,7 +433,7 @@ def test_what_is_nested_too_deep_is_left_out(reading, monkeypatch):
     def give_up(*args, **options):
         raise RecursionError
 
-    monkeypatch.setattr("opencode_sync.gateway.backends.opencode_events.json.dumps", give_up)
+    monkeypatch.setattr("opencode_sync.gateway.backends.opencode.events.reader.json.dumps", give_up)
     assert reading.message("x.y", a=1).properties_json == "{}"
     assert reading.odd == {"x.y: too deep": 1}
 

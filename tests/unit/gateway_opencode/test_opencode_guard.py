@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from opencode_sync.gateway.backends import opencode_guard
+from opencode_sync.gateway.backends.opencode.server import guard as opencode_guard
 from tests.unit.gateway_opencode.conftest import gone
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the guard is for POSIX systems")

@@ -12,15 +12,15 @@ import pytest
 
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.errors import error_code_name
-from opencode_sync.gateway.backends import opencode_http
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode_http import (
+from opencode_sync.gateway.backends.opencode.http import client as opencode_http
+from opencode_sync.gateway.backends.opencode.http.client import (
     OpenCodeHttp,
     RefusedError,
     parse_base_url,
     quote_id,
 )
-from opencode_sync.gateway.backends.opencode_pool import _whole_call_socket
+from opencode_sync.gateway.backends.opencode.http.pool import _whole_call_socket
 from tests.unit.gateway_opencode.http_server import CERTIFICATE, Answer, Raw
 
 SOON = 0.4

@@ -12,20 +12,18 @@ from loguru import logger
 
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.errors import error_code_name
-from opencode_sync.gateway.backends import (
-    opencode_event_secrets,
-    opencode_feed,
-    opencode_feed_check,
-    opencode_hub,
-    opencode_hub_replay,
-)
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode_event_memory import EventMemory
-from opencode_sync.gateway.backends.opencode_feed import THREAD_NAME
-from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp
-from opencode_sync.gateway.backends.opencode_hub import EventHub, FeedTiming
-from opencode_sync.gateway.backends.opencode_hub_replay import read_again
-from opencode_sync.gateway.backends.opencode_servers import Binding, Servers
+from opencode_sync.gateway.backends.opencode.events import feed as opencode_feed
+from opencode_sync.gateway.backends.opencode.events import feed_check as opencode_feed_check
+from opencode_sync.gateway.backends.opencode.events import hub as opencode_hub
+from opencode_sync.gateway.backends.opencode.events import replay as opencode_hub_replay
+from opencode_sync.gateway.backends.opencode.events import secrets as opencode_event_secrets
+from opencode_sync.gateway.backends.opencode.events.feed import THREAD_NAME
+from opencode_sync.gateway.backends.opencode.events.hub import EventHub, FeedTiming
+from opencode_sync.gateway.backends.opencode.events.memory import EventMemory
+from opencode_sync.gateway.backends.opencode.events.replay import read_again
+from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
+from opencode_sync.gateway.backends.opencode.server.servers import Binding, Servers
 from tests.unit.gateway_opencode.fake_events import (
     CHUNKED,
     DIRECTORY,

@@ -6,7 +6,11 @@ import math
 
 import pytest
 
-from opencode_sync.gateway.backends.opencode_mapping import Oddities, read_session, read_sessions
+from opencode_sync.gateway.backends.opencode.mapping.sessions import (
+    Oddities,
+    read_session,
+    read_sessions,
+)
 from opencode_sync.wire import ext_types_pb2 as types_pb
 from opencode_sync.wire import oc_session_pb2 as pb
 

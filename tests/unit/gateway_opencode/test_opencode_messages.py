@@ -8,12 +8,12 @@ import json
 import pytest
 from google.protobuf import json_format, struct_pb2
 
-from opencode_sync.gateway.backends.opencode_message_errors import hide_secrets, read_error
-from opencode_sync.gateway.backends.opencode_messages import read_message, read_messages
-from opencode_sync.gateway.backends.opencode_parts import read_part, read_parts
-from opencode_sync.gateway.backends.opencode_struct import MAX_DEPTH, fill_struct
-from opencode_sync.gateway.backends.opencode_tables import Oddities, fill
-from opencode_sync.gateway.backends.opencode_tools import PERMISSION
+from opencode_sync.gateway.backends.opencode.mapping.message_errors import hide_secrets, read_error
+from opencode_sync.gateway.backends.opencode.mapping.messages import read_message, read_messages
+from opencode_sync.gateway.backends.opencode.mapping.parts import read_part, read_parts
+from opencode_sync.gateway.backends.opencode.mapping.struct import MAX_DEPTH, fill_struct
+from opencode_sync.gateway.backends.opencode.mapping.tables import Oddities, fill
+from opencode_sync.gateway.backends.opencode.mapping.tools import PERMISSION
 from opencode_sync.wire import ext_types_pb2 as types_pb
 from opencode_sync.wire import ipc_pb2
 from opencode_sync.wire import oc_message_error_pb2 as error_pb
@@ -572,6 +572,9 @@ def test_errors_that_are_odd():
     odd = Oddities()
     for document in (None, "", {}, []):
         assert read_error(document, odd) is None
+    empty, counted = message({"id": "msg_2", "role": "assistant", "error": {}})
+    assert not empty.assistant.HasField("error")
+    assert counted == {"assistant.error": 1}
     assert read_error({"name": "UnknownError"}, odd).unknown.message == "UnknownError"
     assert not +odd
     assert read_error({"name": "UnknownError", "data": "no"}, odd).unknown.message

@@ -7,10 +7,10 @@ from google.protobuf import json_format
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode import OpenCodeBackend
-from opencode_sync.gateway.backends.opencode_models import read_models
-from opencode_sync.gateway.backends.opencode_secrets import public_options, public_url
-from opencode_sync.gateway.backends.opencode_tables import Oddities
+from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
+from opencode_sync.gateway.backends.opencode.mapping.tables import Oddities
+from opencode_sync.gateway.backends.opencode.models import read_models
+from opencode_sync.gateway.backends.opencode.secrets import public_options, public_url
 from opencode_sync.wire import oc_model_pb2 as pb
 from tests.unit.gateway_opencode.http_server import Answer
 

@@ -11,9 +11,9 @@ import pytest
 
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.errors import error_code_name
-from opencode_sync.gateway.backends import opencode_process
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode_process import (
+from opencode_sync.gateway.backends.opencode.server import process as opencode_process
+from opencode_sync.gateway.backends.opencode.server.process import (
     OwnedServer,
     find_executable,
     port_is_taken,

@@ -11,12 +11,13 @@ import pytest
 
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.errors import error_code_name
-from opencode_sync.gateway.backends import opencode_prompt, opencode_run
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.message_ids import MessageIds
-from opencode_sync.gateway.backends.opencode import OpenCodeBackend
-from opencode_sync.gateway.backends.opencode_keys import KeyChanges
-from opencode_sync.gateway.backends.opencode_runs import answer_to
+from opencode_sync.gateway.backends.opencode.auth.keys import KeyChanges
+from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
+from opencode_sync.gateway.backends.opencode.runs import prompts as opencode_prompt
+from opencode_sync.gateway.backends.opencode.runs import run as opencode_run
+from opencode_sync.gateway.backends.opencode.runs.answers import answer_to
+from opencode_sync.gateway.backends.opencode.runs.message_ids import MessageIds
 from opencode_sync.gateway.cancellation import Cancellation
 from opencode_sync.wire import oc_auth_pb2
 from tests.unit.gateway_opencode.http_server import Answer, Raw

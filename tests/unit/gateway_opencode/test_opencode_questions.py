@@ -9,8 +9,8 @@ import pytest
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import error_code_name
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode import OpenCodeBackend
-from opencode_sync.gateway.backends.opencode_hub import EventHub
+from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
+from opencode_sync.gateway.backends.opencode.events.hub import EventHub
 from opencode_sync.wire import ext_operations_pb2, oc_tool_pb2
 from tests.unit.gateway_opencode.http_server import Answer
 

@@ -10,12 +10,14 @@ import pytest
 
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.errors import error_code_name
-from opencode_sync.gateway.backends import opencode_prompt, opencode_run, opencode_run_result
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode_errors import no_server, server_error
-from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp
-from opencode_sync.gateway.backends.opencode_prompt import Prompts
-from opencode_sync.gateway.backends.opencode_servers import Binding
+from opencode_sync.gateway.backends.opencode.errors import no_server, server_error
+from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
+from opencode_sync.gateway.backends.opencode.runs import prompts as opencode_prompt
+from opencode_sync.gateway.backends.opencode.runs import result as opencode_run_result
+from opencode_sync.gateway.backends.opencode.runs import run as opencode_run
+from opencode_sync.gateway.backends.opencode.runs.prompts import Prompts
+from opencode_sync.gateway.backends.opencode.server.servers import Binding
 from opencode_sync.gateway.cancellation import Cancellation
 from opencode_sync.wire import ext_prompt_pb2 as pb
 from tests.unit.gateway_opencode.http_server import Answer, Raw

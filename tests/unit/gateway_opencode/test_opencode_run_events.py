@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from opencode_sync.gateway.backends import opencode_run_owner
-from opencode_sync.gateway.backends.opencode_run_events import RunEvents
-from opencode_sync.gateway.backends.opencode_run_policy import REJECT_ALL, Ask, Policy
+from opencode_sync.gateway.backends.opencode.runs import owner as opencode_run_owner
+from opencode_sync.gateway.backends.opencode.runs.events import RunEvents
+from opencode_sync.gateway.backends.opencode.runs.policy import REJECT_ALL, Ask, Policy
 from opencode_sync.wire import ext_prompt_pb2 as pb
 from tests.unit.gateway_opencode.run_doubles import (
     PROMPT,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from opencode_sync.deadline import Deadline
-from opencode_sync.gateway.backends.opencode_message_errors import read_error
-from opencode_sync.gateway.backends.opencode_run_failures import (
+from opencode_sync.gateway.backends.opencode.mapping.message_errors import read_error
+from opencode_sync.gateway.backends.opencode.mapping.tables import Oddities
+from opencode_sync.gateway.backends.opencode.runs.failures import (
     failure,
     failure_of_error,
     failure_of_message,
     failure_of_stop,
 )
-from opencode_sync.gateway.backends.opencode_run_stop import Stop, Turns, Why
-from opencode_sync.gateway.backends.opencode_tables import Oddities
+from opencode_sync.gateway.backends.opencode.runs.stop import Stop, Turns, Why
 from opencode_sync.gateway.cancellation import Cancellation
 
 

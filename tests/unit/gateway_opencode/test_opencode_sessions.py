@@ -9,13 +9,14 @@ import pytest
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import error_code_name
-from opencode_sync.gateway.backends import opencode_history, opencode_lookups
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode import OpenCodeBackend
-from opencode_sync.gateway.backends.opencode_checks import UnknownNameError
-from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp
-from opencode_sync.gateway.backends.opencode_lookups import session_tree
-from opencode_sync.gateway.backends.opencode_servers import Binding
+from opencode_sync.gateway.backends.opencode import history as opencode_history
+from opencode_sync.gateway.backends.opencode import lookups as opencode_lookups
+from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
+from opencode_sync.gateway.backends.opencode.checks import UnknownNameError
+from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
+from opencode_sync.gateway.backends.opencode.lookups import session_tree
+from opencode_sync.gateway.backends.opencode.server.servers import Binding
 from tests.unit.gateway_opencode.http_server import Answer
 
 NOT_FOUND = Answer(

@@ -11,11 +11,11 @@ import pytest
 
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.errors import error_code_name
-from opencode_sync.gateway.backends import opencode_sse
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode_http import OpenCodeHttp, RefusedError
-from opencode_sync.gateway.backends.opencode_sse import SseStream
-from opencode_sync.gateway.backends.opencode_sse_parser import Chunks, SseParser
+from opencode_sync.gateway.backends.opencode.events import sse as opencode_sse
+from opencode_sync.gateway.backends.opencode.events.sse import SseStream
+from opencode_sync.gateway.backends.opencode.events.sse_parser import Chunks, SseParser
+from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp, RefusedError
 from tests.unit.gateway_opencode.fake_events import CHUNKED, HEAD, chunk
 from tests.unit.gateway_opencode.http_server import CERTIFICATE, Answer, Raw
 

@@ -9,12 +9,12 @@ import pytest
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import error_code_name
-from opencode_sync.gateway.backends import opencode_subscriptions
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode_errors import server_error
-from opencode_sync.gateway.backends.opencode_events import OpenCodeEvent
-from opencode_sync.gateway.backends.opencode_project import Project
-from opencode_sync.gateway.backends.opencode_subscriptions import EventTypes, subscribe
+from opencode_sync.gateway.backends.opencode import subscriptions as opencode_subscriptions
+from opencode_sync.gateway.backends.opencode.errors import server_error
+from opencode_sync.gateway.backends.opencode.events.reader import OpenCodeEvent
+from opencode_sync.gateway.backends.opencode.project import Project
+from opencode_sync.gateway.backends.opencode.subscriptions import EventTypes, subscribe
 from opencode_sync.wire import ext_event_pb2
 
 

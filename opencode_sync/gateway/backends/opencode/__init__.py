@@ -1,0 +1,1 @@
+"""The backend that keeps its sessions in a real OpenCode server."""

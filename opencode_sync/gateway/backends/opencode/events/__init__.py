@@ -1,0 +1,1 @@
+"""OpenCode's events: one subscription for everybody."""

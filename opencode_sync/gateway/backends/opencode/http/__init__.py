@@ -1,0 +1,1 @@
+"""Calls of OpenCode's HTTP interface."""

@@ -1,0 +1,1 @@
+"""OpenCode's JSON as the schema's messages."""

@@ -1,0 +1,1 @@
+"""Prompts: whole runs of the agent."""

@@ -1,0 +1,1 @@
+"""OpenCode's processes: found, started, ended."""

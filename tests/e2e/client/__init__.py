@@ -1,0 +1,1 @@
+"""The client through WebSocket and gateway to a real OpenCode, with a stub for its model."""

@@ -180,7 +180,7 @@ def test_1000_deadlines_cost_no_threads(serve: Serve, make_client: MakeClient) -
     futures: list[Future[Any]] = [client.futures.list_sessions(timeout=0.5) for _ in range(1000)]
     assert len(client_threads()) <= 4
     assert wait(futures, 10).not_done == set()
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 5.0  # 0.5 s as a rule; one by one it would be minutes
     assert all(isinstance(future.exception(), TimeoutError) for future in futures)
     assert client.is_connected
 

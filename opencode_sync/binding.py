@@ -47,7 +47,9 @@ class ServerBinding:
         if call.operation == "stop_server":
             if result:
                 self._request = None
-        elif result is not None:
+        elif result is not None and not (call.operation == "discover_server" and result.owned):
+            # To find what the backend itself has started is no wish for somebody else's, should
+            # that one end.
             self._request = call.request
 
 

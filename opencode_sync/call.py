@@ -28,6 +28,7 @@ R = TypeVar("R")
 _E = TypeVar("_E")
 
 _MAY_HAVE_ACTED: Final = "; the backend may have acted on it"
+_WAS_TOLD: Final = ", and was told to abort it"
 _CLAIMED_WAIT: Final = 5.0  # between another thread's claim and its result lie a few instructions
 
 
@@ -165,7 +166,7 @@ class Call(ABC, Generic[R]):
     def _timeout_error(self, remark: str) -> IpcError:
         allowed = "the time allowed" if self.timeout is None else f"{self.timeout:g} s"
         what = (
-            f"got no answer within {allowed}{_MAY_HAVE_ACTED}"
+            f"got no answer within {allowed}{self._consequence()}"
             if self.sent
             else f"could not be sent within {allowed}"
         )
@@ -179,11 +180,19 @@ class Call(ABC, Generic[R]):
 
     def _cancelled_error(self, remark: str) -> IpcError:
         return IpcCancelledError(
-            f"{self.operation} was cancelled{_MAY_HAVE_ACTED if self.sent else ''}",
+            f"{self.operation} was cancelled{self._consequence()}",
             request_id=self.request_id,
             operation=self.operation,
             request_sent=self.sent,
         )
+
+    def _consequence(self) -> str:
+        """Return what the end of this call means to the backend, for the text of an error."""
+        if not self.sent:
+            return ""
+        telling = self.cancelling
+        was_told = telling is not None and not telling.cancelled()
+        return f"{_MAY_HAVE_ACTED}{_WAS_TOLD if was_told else ''}"
 
     def _note_end(self, *, success: bool) -> None:
         if self.watched_in is not None:

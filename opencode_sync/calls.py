@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final, TypeVar
 
 from opencode_sync.binding import ServerBinding
@@ -11,17 +10,20 @@ from opencode_sync.cancel import CancelToken
 from opencode_sync.deadline import Deadline
 from opencode_sync.deadlines import DeadlineSweep
 from opencode_sync.errors import IpcArgumentError, IpcUsageError
+from opencode_sync.forks import this_process
 from opencode_sync.metrics import Metrics
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request
 from opencode_sync.options import IpcClientOptions
 from opencode_sync.supervisor import Supervisor
+from opencode_sync.uninterrupted import uninterrupted
 
 __all__ = ["Calls", "checked_timeout"]
 
 R = TypeVar("R")
 
 _LONGEST: Final = 30 * 24 * 3600.0
+_SETTLED: Final = 5.0  # for a step that does not wait
 
 
 class Calls:
@@ -75,8 +77,11 @@ class Calls:
             else:
                 self._supervisor.submit(call)
             return call.wait(cancel)
-        except BaseException:
-            call.drop()  # an interrupt leaves nothing behind
+        except Exception:
+            call.drop()
+            raise
+        except BaseException:  # an interrupt leaves nothing behind, nor does a second one
+            uninterrupted(call.drop, _SETTLED)
             raise
 
     def begin(
@@ -149,8 +154,11 @@ class Calls:
         try:
             self._sweep.watch(call)
             self._supervisor.submit(call)
-        except BaseException:
+        except Exception:
             call.cancel()
+            raise
+        except BaseException:
+            uninterrupted(call.cancel, _SETTLED)
             raise
 
     def _seconds(self, request: Request[Any], timeout: float | None) -> float:
@@ -192,25 +200,11 @@ class Calls:
 
     def settle(self) -> None:
         """Note that it is this process that connects; a fork of it must not use the connection."""
-        self._connected_in = _this_process
+        self._connected_in = this_process()
 
     def is_forked(self) -> bool:
         """Return whether this is another process than the one that has connected."""
-        return self._connected_in is not None and self._connected_in is not _this_process
-
-
-# Stands for this process, and is another object in each fork of it. Comparing it costs nothing,
-# where os.getpid() is a system call: 7 % of the CPU time of a pipelined request.
-_this_process = object()
-
-
-def _note_fork() -> None:
-    global _this_process
-    _this_process = object()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
+        return self._connected_in is not None and self._connected_in is not this_process()
 
 
 def checked_timeout(timeout: float) -> float:

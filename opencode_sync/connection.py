@@ -24,6 +24,7 @@ from opencode_sync.errors import (
     IpcUnsupportedOperationError,
     IpcUsageError,
 )
+from opencode_sync.forks import this_process
 from opencode_sync.handshake import authenticate
 from opencode_sync.keeper import Keeper
 from opencode_sync.liveness import Liveness
@@ -93,6 +94,7 @@ class Connection:
         self._keeper = keeper
         self._metrics = metrics
         self._make_call = make_call
+        self._made_in = this_process()
         self._may_cancel = True  # until the backend says that it does not know how
         self._pending = PendingRequests(
             options.max_pending_requests, self._remark, self._tell_given_up
@@ -144,11 +146,16 @@ class Connection:
         assert sender is not None  # it was opened
         message = call.request.encode(call.request_id)
         if call.may_wait_for_others:
-            call.hurry = sender.drain
+            call.hurry = self._send_what_waits
             sender.submit_with_others(call, message)
         else:
             sender.submit(call, message)
         return True
+
+    def _send_what_waits(self) -> None:
+        if self._made_in is this_process():  # a fork must not write to its parent's link
+            assert self._sender is not None  # it was opened
+            self._sender.drain()
 
     def doom(self, cause: Exception) -> None:
         """End the connection now, for this reason unless there was one before. Never blocks."""
@@ -321,8 +328,8 @@ class Connection:
 
         Here and not in the client: the id means that request on this connection only.
         """
-        if not self._may_cancel:
-            return
+        if not self._may_cancel or self._made_in is not this_process():
+            return  # a fork has no say in what its parent asked for
         telling = self._make_call(cancel(call.request_id))
         telling.when_done(self._learn_to_cancel)
         call.cancelling = telling

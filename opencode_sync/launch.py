@@ -45,6 +45,7 @@ take less together."""
 _UNUSED_PORT: Final = 65535
 """A configuration has to name one; a link in memory has none."""
 
+_INSTALLATION: Final = "installation"
 _EXTRA: Final = "pip install 'opencode-sync[gateway]'"
 
 
@@ -102,8 +103,11 @@ class Launch:
             self._start(client, backend)
             self._started = True
             return client
-        except BaseException:
+        except BaseException as error:
             self._close()
+            if _is_missing(error):
+                # The text says it all. How far we came inside is of no use to its reader.
+                raise error.with_traceback(None) from None
             raise
 
     def __exit__(
@@ -158,8 +162,9 @@ class Launch:
         except IpcUnsupportedOperationError as error:
             # All that the OpenCode backend ever lacks for it is a package.
             raise IpcConfigError(
-                f"{error.message} (run: {_EXTRA})", source="installation"
-            ) from error
+                f"{error.message} (it comes with the extra gateway; run: {_EXTRA})",
+                source=_INSTALLATION,
+            ) from None
         except IpcServerError as error:
             locked = error.code == ipc_pb2.IPC_ERROR_CODE_AUTH_ERROR
             if not (locked and self._spawn):
@@ -306,10 +311,18 @@ def _gateway_classes() -> tuple[type[OpenCodeBackend], type[Gateway]]:
         if package in ("", "opencode_sync"):
             raise
         raise IpcConfigError(
-            f"launch needs the package {package}, which is not installed; run: {_EXTRA}",
-            source="installation",
-        ) from error
+            f"launch needs the package {package} of the extra gateway, which is not installed; "
+            f"run: {_EXTRA}",
+            source=_INSTALLATION,
+        ) from None  # what was being imported for whom is of no use to its reader
     return OpenCodeBackend, Gateway
+
+
+def _is_missing(error: BaseException) -> bool:
+    """Return whether all that is wrong is that something is not installed, or does not run."""
+    if isinstance(error, IpcServerError):
+        return error.code == ipc_pb2.IPC_ERROR_CODE_NO_SERVER
+    return isinstance(error, IpcConfigError) and error.source == _INSTALLATION
 
 
 def _check(backend: OpenCodeBackend) -> None:
@@ -319,7 +332,7 @@ def _check(backend: OpenCodeBackend) -> None:
     try:
         backend.start()
     except BackendError as error:
-        raise _server_error(error.message, error.code) from error
+        raise _server_error(error.message, error.code) from None
 
 
 def _server_error(message: str, code: int) -> IpcServerError:

@@ -135,6 +135,7 @@ class StreamingOperations:
             buffer,
             check_caller=calls.check_caller,
             may_block=calls.may_block,
+            is_forked=calls.is_forked,
             patience=calls.options.shutdown_timeout,
         )
 
@@ -172,6 +173,7 @@ class StreamingOperations:
             buffer,
             check_caller=calls.check_caller,
             may_block=calls.may_block,
+            is_forked=calls.is_forked,
             patience=calls.options.shutdown_timeout,
         )
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from opencode_sync.errors import IpcPromptError
 from opencode_sync.messages import (
@@ -24,8 +24,11 @@ __all__ = ["STEP_SEPARATOR", "PromptResult", "prompt_result"]
 STEP_SEPARATOR = "\n\n"
 """Between the texts of two messages of one run."""
 
+_SHOWN_CHARACTERS: Final = 60
+"""Of a result's text, in its ``repr``."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class PromptResult:
     """A whole run of the agent.
 
@@ -52,6 +55,15 @@ class PromptResult:
     structured: Any | None
     finish: str
     retries: list[RetryScheduled]
+
+    def __repr__(self) -> str:
+        # Whole messages would fill a screen, and a log.
+        text = self.text
+        shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+        return (
+            f"<PromptResult of {self.session_id}: {shown!r}, messages={len(self.messages)}, "
+            f"tool_calls={len(self.tool_calls)}, cost={self.cost:.4f}, finish={self.finish!r}>"
+        )
 
 
 def prompt_result(answer: IpcRunResult) -> PromptResult:

@@ -20,6 +20,7 @@ from opencode_sync.errors import (
 from opencode_sync.prompts import STEP_SEPARATOR, PromptResult
 from opencode_sync.push_buffer import PushBuffer
 from opencode_sync.run_events import RunEvent, TextDelta, run_event
+from opencode_sync.uninterrupted import uninterrupted
 from opencode_sync.wire import ipc_pb2
 from opencode_sync.wire.ext_event_pb2 import IpcEvent
 
@@ -46,6 +47,7 @@ class _Stream(Generic[R]):
         *,
         check_caller: Callable[[str], None],
         may_block: Callable[[], bool],
+        is_forked: Callable[[], bool],
         patience: float,
     ) -> None:
         """Make a stream; for this package's own.
@@ -55,12 +57,14 @@ class _Stream(Generic[R]):
             buffer: Where they are.
             check_caller: Raises for a thread that must not wait.
             may_block: Tells the same.
+            is_forked: Tells whether this is a fork of the process whose stream it is.
             patience: Seconds that ``close`` waits at most.
         """
         self._call = call
         self._buffer = buffer
         self._check_caller = check_caller
         self._may_block = may_block
+        self._is_forked = is_forked
         self._patience = patience
         self._closed = False
 
@@ -76,10 +80,28 @@ class _Stream(Generic[R]):
         self.close()
 
     def close(self) -> None:
-        """End the stream. Any thread; more than once is fine."""
+        """End the stream. Any thread; more than once is fine. In a fork it does nothing."""
+        if not self._is_forked():  # or it would end its parent's
+            uninterrupted(self._end, _SETTLED)
+
+    def _end(self) -> None:
         self._closed = True
         self._call.cancel_by_token()
         self._buffer.discard()
+
+    def _error(self) -> BaseException | None:
+        """Return the error of a call that has ended, or is about to."""
+        try:
+            return self._call.exception(_SETTLED)
+        except TimeoutError as error:
+            # Whoever has claimed it did not come to end it.
+            raise IpcTimeoutError(
+                f"the {self._kind} has no outcome: it was interrupted as it ended",
+                request_id=self._call.request_id,
+                timeout=self._call.timeout or 0.0,
+                operation=self._call.operation,
+                request_sent=self._call.sent,
+            ) from error
 
     def _next_item(self, deadline: Deadline) -> IpcEvent | None:
         """Wait for the next event; None when there is no more, or none in time.
@@ -176,7 +198,7 @@ class EventStream(_Stream[str]):
         return f"<EventStream {'closed' if self.closed else 'open'}>"
 
     def _raise_end(self) -> NoReturn:
-        error = self._call.exception(_SETTLED)
+        error = self._error()
         if error is not None:
             self._fail(error)
         reason = self._call.result(_SETTLED) or "it gave no reason"
@@ -232,7 +254,7 @@ class PromptStream(_Stream[PromptResult]):
     def __next__(self) -> RunEvent:
         event = self._next_item(Deadline(None))
         if event is None:
-            error = self._call.exception(_SETTLED)
+            error = self._error()
             if error is not None:
                 self._fail(error)
             raise StopIteration
@@ -279,14 +301,15 @@ class PromptStream(_Stream[PromptResult]):
                     operation=self._call.operation,
                     request_sent=self._call.sent,
                 )
-        error = self._call.exception(_SETTLED)
+        error = self._error()
         if error is not None:
             self._fail(error)
         return self._call.result(_SETTLED)
 
     def cancel(self) -> None:
         """Abort the run, without waiting for that. Any thread; more than once is fine."""
-        self._call.cancel_by_token()
+        if not self._is_forked():
+            uninterrupted(self._call.cancel_by_token, _SETTLED)
 
     def close(self) -> None:
         """Abort the run unless it has ended, and drop what was not read.
@@ -296,7 +319,7 @@ class PromptStream(_Stream[PromptResult]):
         """
         super().close()
         aborting = self._call.cancelling
-        if aborting is not None and self._may_block():
+        if aborting is not None and self._may_block() and not self._is_forked():
             wait([aborting], self._patience)
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -37,6 +38,7 @@ from opencode_sync.errors import (
 if TYPE_CHECKING:
     from opencode_sync import IpcClient
     from opencode_sync.types import OcSessionInfo
+    from opencode_sync.wire.ext_operations_pb2 import IpcBackendInfo
 
 __all__ = ["Permission", "chat"]
 
@@ -44,6 +46,9 @@ _OFFERED: Final = 5
 """How many sessions there are to choose from."""
 
 _SHOWN_CHARACTERS: Final = 60
+
+_STORE: Final = "embedded"
+"""What a gateway calls its own store, which keeps sessions and has no model."""
 
 
 class Permission(StrEnum):
@@ -112,9 +117,9 @@ def chat(
 ) -> None:
     """Ask the model and see it answer, once or in a conversation.
 
-    Uses a running gateway, or else OpenCode itself, which is started if need be. Ctrl-C aborts an
-    answer; Ctrl-D, or Ctrl-C once more, ends the conversation. The answer goes to standard output,
-    all else to standard error.
+    Uses a running gateway that has a model, or else OpenCode itself, which is started if need be.
+    Ctrl-C aborts an answer; Ctrl-D, or Ctrl-C once more, ends the conversation. The answer goes to
+    standard output, all else to standard error.
     """
     state = state_of(context, as_json=as_json, verbose=verbose)
     if session is not None and (new or title is not None):
@@ -124,7 +129,7 @@ def chat(
     text = _prompt(prompt, as_json=as_json)
     somebody = is_interactive() and prompt != STDIN and not as_json
     screen = Screen(quiet=as_json)
-    with _connected(state, config_file, timeout, directory) as client:
+    with _connected(state, screen, config_file, timeout, directory) as client:
         chosen = _session(
             client, session, title=title, ask=text is None and not new and title is None
         )
@@ -163,18 +168,41 @@ def _prompt(prompt: str | None, *, as_json: bool) -> str | None:
 
 @contextlib.contextmanager
 def _connected(
-    state: State, config_file: Path | None, timeout: float | None, directory: Path | None
+    state: State,
+    screen: Screen,
+    config_file: Path | None,
+    timeout: float | None,
+    directory: Path | None,
 ) -> Iterator[IpcClient]:
     with contextlib.ExitStack() as stack:
+        client: IpcClient | None = None
+        info: IpcBackendInfo | None = None
         if state.is_backend_there(config_file):
             with waiting_for("Connecting to the gateway"):
                 link = state.open_link(config_file, timeout, directory)
                 client = stack.enter_context(link.client)
-        else:
+                info = _backend_info(client)
+            if info is not None and info.backend == _STORE:
+                client = None
+                stack.close()
+                screen.note("The running gateway has no model, so OpenCode is used without it.")
+        if client is None:
             folder = directory or Path.cwd()
             with waiting_for(f"Finding or starting OpenCode in {folder}"):
                 client = stack.enter_context(state.launch(folder, options=options_for(timeout)))
+                info = _backend_info(client)
+        if info is not None and info.description and (state.verbose or sys.stderr.isatty()):
+            screen.note(f"This is {info.description}.")
         yield client
+
+
+def _backend_info(client: IpcClient) -> IpcBackendInfo | None:
+    """Return what serves this client; None where it does not say."""
+    try:
+        return client.get_backend_info()
+    except IpcServerError:
+        # It serves all the same. What is wrong with it, if anything, the next call tells.
+        return None
 
 
 # Which session
@@ -245,7 +273,8 @@ def _converse(how: Prompting, screen: Screen) -> None:
                 screen.note("")
                 raise typer.Exit(ExitCode.INTERRUPTED) from None
             interrupted = True
-            screen.note("\nCtrl-C once more, or Ctrl-D, ends the conversation.")
+            screen.note("")  # ends the line that was being typed
+            screen.note("Ctrl-C once more, or Ctrl-D, ends the conversation.")
             continue
         if not text.strip():
             continue

@@ -13,6 +13,7 @@ import typer
 
 from opencode_sync.cli.checks import (
     PROGRAM,
+    PROVIDERS,
     Check,
     Finding,
     Level,
@@ -53,6 +54,9 @@ def doctor(
     if any(each.details.get("server") or each.details.get("healthy") for each in findings):
         # Who has a server needs no program to start one.
         findings = [_lenient(each) for each in findings]
+    if not any(_is_opencode(each) for each in findings):
+        # Nor can another gateway than the running one have a model, as things are.
+        findings = [_strict(each) for each in findings]
     problems = [each for each in findings if each.level is Level.PROBLEM]
     if as_json:
         print_json({"ok": not problems, "findings": [each.record() for each in findings]})
@@ -121,6 +125,17 @@ def bounded(look: Callable[[], list[Finding]], seconds: float) -> list[Finding] 
 def _lenient(finding: Finding) -> Finding:
     is_missing = finding.name == PROGRAM and finding.details.get("path", "") is None
     return replace(finding, level=Level.NOTE) if is_missing else finding
+
+
+def _is_opencode(finding: Finding) -> bool:
+    """Return whether this found an OpenCode: its program, or a server of it."""
+    found = finding.details.get("path") if finding.name == PROGRAM else None
+    return bool(found or finding.details.get("server"))
+
+
+def _strict(finding: Finding) -> Finding:
+    is_without = finding.name == PROVIDERS and finding.details.get("models") is False
+    return replace(finding, level=Level.PROBLEM) if is_without else finding
 
 
 def _print(finding: Finding) -> None:

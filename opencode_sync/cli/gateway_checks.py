@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from opencode_sync import EnvironmentConfigProvider, __version__
-from opencode_sync.cli.checks import START, Finding, Level
+from opencode_sync.cli.checks import PROVIDERS, START, Finding, Level
 from opencode_sync.errors import (
     IpcAuthenticationError,
     IpcConfigError,
@@ -47,11 +47,9 @@ def check_gateway(config_file: Path | None, open_link: Callable[..., Any]) -> li
         began = time.perf_counter()
         with link.client as client:
             connected = (time.perf_counter() - began) * 1000
-            return [
-                _gateway(client, link.endpoint, connected),
-                _server(client),
-                *_providers(client),
-            ]
+            gateway = _gateway(client, link.endpoint, connected)
+            is_store = gateway.details.get("backend") == "embedded"
+            return [gateway, _server(client), *([_no_models()] if is_store else _providers(client))]
     except IpcConfigError as error:
         return [Finding("gateway", Level.PROBLEM, error.message, None, {"endpoint": None})]
     except IpcError as error:
@@ -124,8 +122,18 @@ def _server(client: IpcClient) -> Finding:
     )
 
 
+def _no_models() -> Finding:
+    return Finding(
+        PROVIDERS,
+        Level.NOTE,
+        "no model can be used through this gateway",
+        "start it with --backend opencode once OpenCode is installed",
+        {"models": False},
+    )
+
+
 def _providers(client: IpcClient) -> list[Finding]:
-    name = "model providers"
+    name = PROVIDERS
     try:
         listed = sorted(client.get_provider_status())
     except IpcUnsupportedOperationError as error:

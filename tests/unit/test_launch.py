@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -310,7 +311,7 @@ except opencode_sync.IpcConfigError as error:
         timeout=60,
         check=True,
     )
-    assert package in done.stdout
+    assert f"the package {package} of the extra gateway" in done.stdout
     assert "pip install 'opencode-sync[gateway]'" in done.stdout
 
 
@@ -326,6 +327,36 @@ def test_an_import_that_fails_for_another_reason_is_not_blamed_on_the_installati
     monkeypatch.setitem(sys.modules, "opencode_sync.gateway", None)
     with pytest.raises(ImportError), launch():
         pass
+
+
+@pytest.mark.parametrize("what", ["extra", "program", "server"])
+def test_what_is_not_installed_is_told_in_a_few_lines(
+    opencode: type[FakeOpenCode], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    refusal = error("NO_SERVER", "install it with `npm install -g opencode-ai`")
+    opencode.spawned = refusal
+    if what == "server":
+        opencode.start_failure = refusal
+    if what == "extra":
+
+        def refuse() -> Any:
+            raise IpcConfigError("install it", source="installation") from ImportError("urllib3")
+
+        monkeypatch.setattr(MODULE, "_gateway_classes", refuse)
+    url = "http://127.0.0.1:1" if what == "server" else None
+    with pytest.raises(IpcError, match="install it") as caught:
+        launch(url=url).__enter__()
+    lines = traceback.format_exception(caught.value)
+    assert len(lines) == 4  # the heading, the caller, the with, and the text
+    assert "Traceback" in lines[0]
+    assert "install it" in lines[-1]
+
+
+def test_what_is_wrong_in_another_way_keeps_its_traceback(opencode: type[FakeOpenCode]) -> None:
+    opencode.found = error("SERVER_ERROR", "it broke")
+    with pytest.raises(IpcServerError) as caught:
+        launch().__enter__()
+    assert len(traceback.extract_tb(caught.value.__traceback__)) > 2
 
 
 # How it ends

@@ -33,6 +33,8 @@ class TalkingBackend(EmbeddedBackend):
     ===========  ==================================================================
     """
 
+    name = "talking"  # the embedded store's own name would say that there is no model
+
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self.holding = threading.Semaphore(0)

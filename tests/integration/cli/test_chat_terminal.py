@@ -160,6 +160,18 @@ def test_a_lost_gateway_ends_it_and_says_so(talking: Gateway, backend: TalkingBa
         assert "Traceback" not in terminal.shown
 
 
+def test_a_terminal_is_told_what_answers(talking: Gateway, backend: TalkingBackend) -> None:
+    with chat("--new") as terminal:
+        terminal.expect(f"This is {backend.description}.")
+        terminal.expect(PROMPT)
+        terminal.interrupt_typing()
+        terminal.expect("Ctrl-C once more")
+        terminal.expect(PROMPT)
+        terminal.type(CTRL_D)
+        assert terminal.code() == 0
+        assert "\\n" not in terminal.shown
+
+
 # Without a terminal
 
 
@@ -207,6 +219,27 @@ def test_without_a_gateway_and_without_opencode_it_says_what_to_install(tmp_path
     assert done.returncode == 7
     assert "npm install -g opencode-ai" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("gateway")
+def test_a_gateway_without_a_model_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import psutil; psutil.process_iter = lambda *details: iter(())"
+    )
+    paths = [str(tmp_path), str(Path(opencode_sync.__file__).parents[1])]
+    done = subprocess.run(
+        [*PROGRAM, "chat", "Hi", "--directory", str(tmp_path)],
+        env={**os.environ, "PATH": str(tmp_path), "PYTHONPATH": os.pathsep.join(paths)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+        check=False,
+    )
+    assert done.returncode == 7
+    first, second = done.stderr.splitlines()
+    assert "has no model" in first
+    assert "npm install -g opencode-ai" in second
 
 
 @pytest.mark.usefixtures("talking")

@@ -224,6 +224,7 @@ class FakeLinks:
         self.opened: list[tuple[Path | None, float | None]] = []
         self.directories: list[Path | None] = []
         self.launched: list[tuple[Path, Any]] = []
+        self.launched_info: Any = ext_operations_pb2.IpcBackendInfo()
         self.failure: Exception | None = None
         self.gateway_runs = True
         self.checks: list[Check] = []
@@ -240,6 +241,8 @@ class FakeLinks:
     @contextmanager
     def launch(self, directory: Path, *, options: Any) -> Iterator[Any]:
         self.launched.append((directory, options))
+        assert not self.client.connected, "the gateway's client was left open"
+        self.client.info = self.launched_info
         with self.client as client:
             yield client
 

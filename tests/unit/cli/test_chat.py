@@ -16,6 +16,7 @@ from opencode_sync.errors import (
     IpcPromptError,
     IpcServerError,
     IpcSlowConsumerError,
+    IpcUnsupportedOperationError,
 )
 from opencode_sync.messages import ToolCall
 from opencode_sync.run_events import (
@@ -31,6 +32,7 @@ from opencode_sync.run_events import (
 )
 from opencode_sync.wire import ipc_pb2
 from opencode_sync.wire.ext_event_pb2 import IpcEvent
+from opencode_sync.wire.ext_operations_pb2 import IpcBackendInfo
 
 from .conftest import Run
 from .doubles import FakeClient, FakeLinks, FakeStream, result, session, tokens, typed
@@ -276,6 +278,46 @@ def test_with_a_gateway_the_directory_is_its_own_unless_given(
     assert links.launched == []
 
 
+def test_a_gateway_without_a_model_is_passed_over(
+    run: Run, client: FakeClient, links: FakeLinks, tmp_path: Path
+) -> None:
+    client.info = IpcBackendInfo(backend="embedded", description="the embedded session store")
+    links.launched_info = IpcBackendInfo(backend="opencode", description="OpenCode at X")
+    client.streams = [answer()]
+    done = run("chat", "Hi", "--directory", str(tmp_path))
+    assert (done.exit_code, done.stdout) == (0, "Hello\n")
+    assert [folder for folder, _ in links.launched] == [tmp_path.resolve()]
+    first, last = done.stderr.splitlines()
+    assert first == "The running gateway has no model, so OpenCode is used without it."
+    assert "OpenCode at X" not in last
+    assert not client.connected
+
+
+@pytest.mark.parametrize("gateway_runs", [True, False])
+def test_what_answers_is_told_to_who_wants_to_know(
+    run: Run, client: FakeClient, links: FakeLinks, gateway_runs: bool
+) -> None:
+    info = IpcBackendInfo(backend="opencode", description="OpenCode at http://127.0.0.1:1")
+    client.info = links.launched_info = info
+    links.gateway_runs = gateway_runs
+    client.streams = [answer(), answer(), answer()]
+    line = "This is OpenCode at http://127.0.0.1:1."
+    assert line in run("chat", "Hi", "--verbose").stderr.splitlines()
+    assert line not in run("chat", "Hi").stderr
+    as_json = run("chat", "Hi", "--verbose", "--json")
+    assert line not in as_json.stderr
+    assert len(links.launched) == (0 if gateway_runs else 3)
+
+
+def test_a_backend_that_does_not_say_what_it_is_is_used(
+    run: Run, client: FakeClient, links: FakeLinks
+) -> None:
+    client.info_failure = IpcUnsupportedOperationError("no", request_id=2, code=2, operation="x")
+    client.streams = [answer()]
+    assert run("chat", "Hi", "--verbose").stdout == "Hello\n"
+    assert links.launched == []
+
+
 def test_a_session_can_be_gone_on_with(run: Run, client: FakeClient) -> None:
     old = session(7)
     client.sessions[old.id] = old
@@ -320,7 +362,8 @@ def test_ctrl_c_aborts_the_answer_and_the_next_one_ends(talk: Talk, client: Fake
     assert done.exit_code == 130
     assert done.stdout == "Half\nWhole\n"
     assert "(aborted)" in done.stderr
-    assert "Ctrl-C once more" in done.stderr
+    assert "Ctrl-C once more, or Ctrl-D, ends the conversation." in done.stderr.splitlines()
+    assert "\\n" not in done.stderr
     assert [stream.closed for stream in client.opened_streams] == [True, True]
 
 

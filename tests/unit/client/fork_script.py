@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from opencode_sync import IpcClient, IpcUsageError
+from opencode_sync import CancelToken, IpcClient, IpcUsageError
 from tests.support.backend import CONFIG, HOLD, WAIT, ScriptedBackend
 
 
@@ -22,7 +22,11 @@ def _outcome(call: Callable[[], object]) -> str:
     return "allowed"
 
 
-def _child(client: IpcClient, unused: IpcClient) -> dict[str, object]:
+def _child(
+    client: IpcClient,
+    unused: IpcClient,
+    inherited: dict[str, Callable[[], object]],
+) -> dict[str, object]:
     began = time.monotonic()
     calls: dict[str, Callable[[], object]] = {
         "connect": client.connect,
@@ -40,6 +44,7 @@ def _child(client: IpcClient, unused: IpcClient) -> dict[str, object]:
         "futures.create_session": client.futures.create_session,
     }
     report: dict[str, object] = {name: _outcome(call) for name, call in calls.items()}
+    report |= {name: _outcome(end) for name, end in inherited.items()}
     report["close"] = _outcome(client.close)
     report["close again"] = _outcome(client.close)
     # One that was never connected belongs to nobody yet.
@@ -62,12 +67,23 @@ def main() -> None:
     client.connect()
     in_flight = client.futures.list_sessions()
     request = backend.link().request()
+    backend.rule("prompt", HOLD)
+    stream = client.stream_prompt("ses_1", "hello", timeout=WAIT)
+    token = CancelToken()
+    future = client.futures.prompt("ses_2", "hello", timeout=WAIT, cancel=token)
+    backend.link().request(2)
+    inherited: dict[str, Callable[[], object]] = {
+        "stream.cancel": stream.cancel,
+        "stream.close": stream.close,
+        "future.cancel": future.cancel,
+        "token.cancel": token.cancel,
+    }
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(read_end)
         with os.fdopen(write_end, "w") as pipe:
-            json.dump(_child(client, unused), pipe)
+            json.dump(_child(client, unused, inherited), pipe)
         sys.exit(0)  # through atexit, which must not disturb the parent either
     os.close(write_end)
     with os.fdopen(read_end) as pipe:
@@ -77,7 +93,9 @@ def main() -> None:
     backend.link().answer(request, {"session_list": {}})
     in_flight.result(WAIT)
     report["parent's request in flight"] = "answered"
+    report["parent's runs ended"] = stream.done or future.done()
     report["parent's health"] = client.check_server_health()
+    report["parent's operations"] = backend.link().operations()
     report["parent's state"] = client.state.value
     client.close()
     print(json.dumps(report))

@@ -252,6 +252,22 @@ def test_a_discovery_that_found_nothing_is_not_remembered_as_a_wish(
     assert backend.link().operations()[-2:] == ["spawn_server", "list_sessions"]
 
 
+def test_finding_the_backends_own_server_is_no_wish_for_somebody_elses(
+    backend: ReferenceBackend, client: IpcClient
+) -> None:
+    """Should that one end, another of its own is wanted, not whichever runs on the machine."""
+    client.spawn_server(7000)
+    found = b.discovered()
+    found["discover_server_response"].server.owned = True
+    backend.rule("discover_server", found)
+    server = client.discover_server()
+    assert server is not None
+    assert server.owned
+    backend._bound.clear()
+    assert client.list_sessions()[0].title == "one"
+    assert backend.link().operations()[-2:] == ["spawn_server", "list_sessions"]
+
+
 # --- Across connections ---
 
 

@@ -96,6 +96,29 @@ def test_giving_up_is_told_once(
     assert (client.strays.cancelled, client.strays.late) == (1, 0)
 
 
+@cancellable
+def test_the_error_says_that_the_backend_was_told(
+    backend: ScriptedBackend, client: IpcClient, sample: Sample
+) -> None:
+    backend.rule(sample.operation, HOLD)
+    told = "the backend may have acted on it, and was told to abort it"
+    assert told in str(sample.call(client.futures, timeout=0.2).exception(WAIT))
+    token = CancelToken()
+    future = sample.call(client.futures, cancel=token)
+    _wait_until_sent(client, future)
+    token.cancel()
+    assert told in str(future.exception(WAIT))
+
+
+def test_the_error_does_not_say_so_where_it_was_not_told(
+    backend: ScriptedBackend, client: IpcClient
+) -> None:
+    backend.rule("delete_session", HOLD)
+    said = str(client.futures.delete_session("ses_1", timeout=0.2).exception(WAIT))
+    assert "may have acted" in said
+    assert "was told" not in said
+
+
 @pytest.mark.parametrize("sample", OTHERS, ids=lambda sample: sample.method)
 def test_what_is_short_is_not_cancelled(
     backend: ScriptedBackend, client: IpcClient, sample: Sample

@@ -75,3 +75,20 @@ def test_the_parent_goes_on_undisturbed(report: dict[str, Any]) -> None:
     assert report["parent's request in flight"] == "answered"
     assert report["parent's health"] is True
     assert report["parent's state"] == "connected"
+
+
+@pytest.mark.parametrize("name", ["stream.cancel", "stream.close", "future.cancel", "token.cancel"])
+def test_the_child_may_let_go_of_what_its_parent_asked_for(
+    report: dict[str, Any], name: str
+) -> None:
+    assert report[name] == "allowed"
+
+
+def test_what_the_child_lets_go_of_goes_on_in_the_parent(report: dict[str, Any]) -> None:
+    assert report["parent's runs ended"] is False
+    assert report["parent's operations"] == [
+        "list_sessions",
+        "prompt",
+        "prompt",
+        "check_health",
+    ]

@@ -17,6 +17,7 @@ import pytest
 from opencode_sync import IpcClient, ReconnectPolicy
 from opencode_sync.call import BlockingCall
 from opencode_sync.deadline import Deadline
+from opencode_sync.pending import PendingRequests
 from tests.support import backend as b
 from tests.support.backend import HOLD, WAIT, ScriptedBackend, WrappedTransport
 from tests.support.leaks import eventually
@@ -261,3 +262,38 @@ def test_the_lines_are_really_interrupted(backend: ScriptedBackend, client: IpcC
         client.check_server_health()
     assert len(hits) == 1
     assert time.monotonic() > 0
+
+
+@needs_main_thread
+@pytest.mark.parametrize("how", ["close", "cancel"])
+def test_an_interrupt_while_a_stream_is_ended_does_not_keep_it_going(
+    backend: ScriptedBackend, client: IpcClient, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Once claimed, nobody else can end a call: whoever has claimed it must come through."""
+    backend.rule("prompt", HOLD)
+    stream = client.stream_prompt("ses_1", "hello", timeout=60)
+    backend.link().request()
+    entered, go_on = threading.Event(), threading.Event()
+    release = PendingRequests.release
+
+    def slow_release(self: PendingRequests, call: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            raise AssertionError("the main thread may be interrupted here")
+        entered.set()
+        assert go_on.wait(WAIT)
+        release(self, call)
+
+    monkeypatch.setattr(PendingRequests, "release", slow_release)
+
+    def interrupt() -> None:
+        assert entered.wait(WAIT)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    interrupting = Background(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(stream, how)()
+    interrupting.result()
+    go_on.set()
+    assert eventually(lambda: stream.done, WAIT)
+    assert eventually(lambda: "cancel" in backend.link().operations(), WAIT)
+    stream.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -110,6 +111,18 @@ def test_the_result_is_the_whole_run(backend: ScriptedBackend, client: IpcClient
     assert result.finish == "stop"
     assert (result.session_id, result.user_message_id) == ("ses_1", "msg_0")
     assert [(retry.attempt, retry.message) for retry in result.retries] == [(2, "429")]
+
+
+def test_the_results_repr_is_short(backend: ScriptedBackend, client: IpcClient) -> None:
+    backend.script("prompt", _run_of_two_steps(), b.ran())
+    result = client.prompt("ses_1", "How many files?")
+    assert repr(result) == (
+        r"<PromptResult of ses_1: 'Let me look.\n\nThere are two.', messages=4, tool_calls=1, "
+        "cost=0.7500, finish='stop'>"
+    )
+    long = repr(dataclasses.replace(result, text="x" * 61))
+    assert f"'{'x' * 60}...'" in long
+    assert repr(client.prompt("ses_1", "Hi")).startswith("<PromptResult of ses_1: '', messages=0")
 
 
 def test_a_run_of_nothing_is_empty(backend: ScriptedBackend, client: IpcClient) -> None:

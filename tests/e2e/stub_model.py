@@ -20,6 +20,7 @@ OpenCode streams chat completions from it. The last user message decides what it
 ``[[overflow]]``       refuses because the context is too long for the model
 ``[[broken]]``         sends one word, then an error in the midst of the stream
 ``[[cut]]``            ends the connection in the middle of the answer, the first time only
+``[[cut-always]]``     as well, each time
 =====================  =============================================================================
 
 Any number of markers may stand in a prompt. Each request costs the same: 100 prompt tokens, 40 of
@@ -50,7 +51,7 @@ KEY = "sk-stub-0123456789abcdef"
 """The key that ``provider()`` configures; every answer to ``[[401]]`` quotes it."""
 
 _MARKER = re.compile(
-    r"\[\[(say|think|tool|structured|words|pause|gate|slow|length|overflow|broken|cut"
+    r"\[\[(say|think|tool|structured|words|pause|gate|slow|length|overflow|broken|cut-always|cut"
     r"|\d{3}(?:-once)?)(?::(.*?))?\]\](?!\])",
     re.DOTALL,
 )
@@ -253,7 +254,7 @@ class StubModel:
             if "broken" in markers:
                 handler.wfile.write(b'data: {"error": {"message": "stub broke", "code": 500}}\n\n')
                 return None
-            if "cut" in markers and self._first_time(prompt, "cut"):
+            if "cut-always" in markers or ("cut" in markers and self._first_time(prompt, "cut")):
                 return None
         return _finish(handler, "length" if "length" in markers else "stop")
 

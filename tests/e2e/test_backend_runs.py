@@ -457,6 +457,40 @@ def test_a_cut_connection_is_tried_again_and_nothing_is_lost(backend, session_id
     assert not result.HasField("failure")
 
 
+def test_answers_that_are_cut_again_and_again_end_the_run(backend, server, stub, session_id):
+    sink, before = Sink(), len(stub.requests)
+    began = time.monotonic()
+    result = prompt(backend, session_id, "[[cut-always]] [[say:Here it is]]", sink=sink)
+    assert time.monotonic() - began < 30
+    assert (result.failure.kind, result.failure.retryable) == ("incomplete", True)
+    assert "3 times" in result.failure.message
+    assert "the run was aborted" in result.failure.message
+    answers = [message.assistant for message in result.messages]
+    assert [each.text for each in answers[:3]] == ["Here "] * 3
+    assert [each.finish for each in answers[:3]] == ["unknown"] * 3
+    assert len(answers) <= 5
+    assert sink.text(session_id).startswith("Here Here Here ")
+    assert_idle(server)
+    asked = len(stub.requests)
+    assert asked - before <= 6  # a title among them
+    assert prompt(backend, session_id, "[[say:Whole]]").messages[-1].assistant.text == "Whole"
+    assert len(stub.requests) - asked <= 2
+
+
+def test_a_message_that_is_cut_again_and_again_is_an_error(backend, server, session_id):
+    with pytest.raises(BackendError, match="ended its answers in the middle") as caught:
+        backend.send_message(
+            session_id,
+            "[[cut-always]]",
+            model_id="stub-1",
+            provider_id="stub",
+            agent="build",
+            deadline=soon(),
+        )
+    assert error_code_name(caught.value.code) == "SERVER_ERROR"
+    assert_idle(server)
+
+
 @pytest.mark.parametrize(
     ("fields", "kind", "words"),
     [

@@ -17,6 +17,7 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.errors import error_code_name
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.backend import OpenCodeBackend
+from tests.e2e.opencode_server import offline_environment
 
 pytestmark = pytest.mark.e2e
 
@@ -140,7 +141,7 @@ def test_any_other_password_is_an_auth_error_that_says_what_to_set(backend, star
 
 def test_a_running_server_is_discovered_and_used(backend, start_opencode):
     server = start_opencode()
-    searching = backend(discover=True)
+    searching = backend(discover=True, environ=offline_environment(server.home))
     searching.start()
     info = searching.discover_server(deadline=soon())
     assert (info.pid, info.port, info.base_url) == (server.pid, server.port, server.url)
@@ -155,10 +156,29 @@ def test_a_running_server_is_discovered_and_used(backend, start_opencode):
 
 def test_a_server_behind_a_password_is_discovered_by_who_knows_it(backend, start_opencode):
     server = start_opencode(password="known")
-    info = backend(password="known").discover_server(deadline=soon())
+    environ = offline_environment(server.home)
+    info = backend(password="known", environ=environ).discover_server(deadline=soon())
     assert info.pid == server.pid
-    stranger = backend(password="unknown").discover_server(deadline=soon())
-    assert stranger is None or stranger.pid != server.pid
+    stranger = backend(password="unknown", environ=environ)
+    assert failure(stranger.discover_server)[0] == "AUTH_ERROR"
+
+
+def test_a_server_of_another_home_is_not_ours_to_use(
+    backend, start_opencode, spawn_environment, opencode_program, project
+):
+    server = start_opencode()
+    ours = backend(
+        discover=True,
+        spawn=True,
+        environ=spawn_environment,
+        executable=opencode_program,
+        directory=project,
+    )
+    assert ours.discover_server(deadline=soon()) is None
+    ours.start()
+    assert ours.discover_server(deadline=soon()).owned
+    other = {**offline_environment(server.home), "OPENCODE_CONFIG_CONTENT": "{}"}
+    assert backend(environ=other).discover_server(deadline=soon()) is None
 
 
 # Spawned...

@@ -16,7 +16,7 @@ from opencode_sync import (
 )
 from opencode_sync.gateway import BackendError, Gateway, OpenCodeBackend
 from opencode_sync.types import IpcErrorCode
-from tests.e2e.opencode_server import RealServer
+from tests.e2e.opencode_server import RealServer, offline_environment
 from tests.support.leaks import eventually
 
 pytestmark = pytest.mark.e2e
@@ -151,7 +151,8 @@ def test_a_foreign_server_is_discovered_and_never_stopped(
     opencode_server: RealServer, connect: Connect
 ) -> None:
     """With no server given, the first session operation finds the running one by itself."""
-    client = connect(OpenCodeBackend())
+    environ = offline_environment(opencode_server.home)
+    client = connect(OpenCodeBackend(environ=environ))
     created = client.create_session("bound without a word")
     found = client.discover_server()
     assert found is not None

@@ -17,7 +17,7 @@ import pytest
 import opencode_sync
 from opencode_sync import IpcServerError, launch
 from opencode_sync.gateway.backends.opencode.server import discovery as opencode_discovery
-from tests.e2e.opencode_server import RealServer
+from tests.e2e.opencode_server import RealServer, offline_environment
 from tests.e2e.stub_model import StubModel
 from tests.support.leaks import eventually, no_leaks
 from tests.support.threads import together
@@ -96,7 +96,7 @@ def test_a_running_server_is_used_and_left_running(
     server = start_opencode()
     only(server.pid)
     with no_leaks():
-        with launch(project) as client:
+        with launch(project, environ=offline_environment(server.home)) as client:
             session = client.create_session("launched")
             found = client.discover_server()
             assert found is not None

@@ -66,7 +66,7 @@ def found(monkeypatch, serve):
     """Have discovery find this: ``found(server)``, or nothing: ``found(None)``."""
 
     def arrange(server):
-        def discover(*, username, password, deadline):
+        def discover(*, username, password, deadline, environ):
             if server is None:
                 return None
             http = OpenCodeHttp(server.url, username=username, password=password)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from loguru import logger
 
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.errors import error_code_name
@@ -20,26 +21,46 @@ from opencode_sync.gateway.backends.opencode.server.discovery import (
     is_opencode_serve,
     without_secrets,
 )
+from opencode_sync.gateway.backends.opencode.server.homes import differing
 from tests.unit.gateway_opencode.conftest import FAKE_OPENCODE
 from tests.unit.gateway_opencode.http_server import Answer
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the stand-in needs symbolic links")
 
 
+DECISIVE = (
+    "XDG_DATA_HOME",
+    "XDG_CONFIG_HOME",
+    "OPENCODE_CONFIG",
+    "OPENCODE_CONFIG_DIR",
+    "OPENCODE_CONFIG_CONTENT",
+    "OPENCODE_DB",
+)
+"""What decides data and configuration, besides the home."""
+
+
 @pytest.fixture
 def running(tmp_path, monkeypatch, environment):
-    """Start processes named opencode: ``running("sick", password="x") -> (pid, url)``.
+    """Start processes named opencode: ``running("sick", password="x", HOME="/x") -> (pid, url)``.
 
-    Discovery sees these and no other processes of this machine.
+    Discovery sees these and no other processes of this machine. Their home is the test's own.
     """
+    for name in DECISIVE:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     program = tmp_path / "opencode"
     program.symlink_to(os.path.realpath(sys.executable))
     processes = []
 
-    def start(*faults, password="", listens=True):
+    def start(*faults, password="", listens=True, **more):
         process = subprocess.Popen(
             [program, "-S", FAKE_OPENCODE, "serve", "--port", "0", "--api-key", "s3cret"],
-            env={**environment(*faults), "OPENCODE_SERVER_PASSWORD": password},
+            env={
+                **environment(*faults),
+                "HOME": str(tmp_path),
+                "OPENCODE_SERVER_PASSWORD": password,
+                **more,
+            },
             stdout=subprocess.PIPE,
         )
         processes.append(process)
@@ -141,6 +162,91 @@ def test_our_password_opens_a_server_that_asks_for_it(running, theirs):
 def test_a_process_that_does_not_listen_is_passed_over(running):
     running("exit", listens=False)
     assert find() is None
+
+
+# Whose it is...
+
+
+@pytest.mark.parametrize("name", ["HOME", *DECISIVE])
+def test_a_server_of_another_home_is_passed_over_and_named_in_the_log(running, name):
+    ours = running()
+    pid, _ = running(**{name: "/somewhere/else?key=s3cret"})
+    lines = []
+    logger.enable("opencode_sync")
+    sink = logger.add(lines.append, level="INFO", format="{message}")
+    try:
+        found = find()
+    finally:
+        logger.remove(sink)
+        logger.disable("opencode_sync")
+    found.http.close()
+    assert (found.pid, found.http.base_url) == ours
+    assert [f"process {pid}" in line and name in line for line in lines] == [True]
+    assert "s3cret" not in lines[0]
+
+
+def test_the_environment_that_is_given_says_which_home_is_ours(running, tmp_path):
+    running()
+    pid, _ = running(HOME=str(tmp_path / "other"), password="theirs")
+    environ = {"HOME": str(tmp_path / "other")}
+    deadline = Deadline.after(20)
+    found = discover(username="opencode", password="theirs", deadline=deadline, environ=environ)
+    found.http.close()
+    assert found.pid == pid
+
+
+def test_a_server_of_another_home_with_a_password_is_no_error(running):
+    running(HOME="/somewhere/else", password="theirs")
+    assert find() is None
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [psutil.AccessDenied(1), psutil.NoSuchProcess(1), PermissionError("no"), {}],
+    ids=lambda each: type(each).__name__,
+)
+def test_one_whose_environment_cannot_be_read_is_taken(environ):
+    def read():
+        if isinstance(environ, Exception):
+            raise environ
+        return environ
+
+    candidate = opencode_discovery._Candidate(0.0, 1, (), SimpleNamespace(environ=read))
+    assert not opencode_discovery._is_of_another_home(candidate, {"HOME": "/somewhere"})
+
+
+def test_places_that_are_the_same_by_default_or_by_another_name_do_not_differ(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path)
+    home = str(tmp_path)
+    spelt_out = {
+        "HOME": f"{tmp_path / 'link'}/",
+        "XDG_DATA_HOME": f"{home}/.local/share",
+        "XDG_CONFIG_HOME": f"{home}/./.config",
+        "OPENCODE_CONFIG_CONTENT": "",
+        "PATH": "/elsewhere",
+    }
+    assert differing({"HOME": home, "OPENCODE_DB": ""}, spelt_out) == []
+    assert differing({"HOME": home}, {"HOME": f"{home}/x"}) == [
+        "HOME",
+        "XDG_DATA_HOME",
+        "XDG_CONFIG_HOME",
+    ]
+    assert differing({"HOME": home, "OPENCODE_DB": ":memory:"}, spelt_out) == ["OPENCODE_DB"]
+
+
+def test_without_a_home_it_is_the_one_that_the_system_has(monkeypatch):
+    import pwd
+
+    known = {"HOME": pwd.getpwuid(os.getuid()).pw_dir}
+    assert differing(known, {}) == []
+
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert "HOME" in differing(known, {})
+    monkeypatch.setitem(sys.modules, "pwd", None)  # as on Windows
+    assert "HOME" in differing(known, {})
 
 
 # Addresses...

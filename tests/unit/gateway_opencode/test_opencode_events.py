@@ -524,9 +524,17 @@ def test_keys_are_taken_out_of_what_providers_say():
     assert "short" in json.dumps(secrets.clean("session.error", {"error": error("short")}))
 
 
+def test_what_has_the_shape_of_a_key_is_cut_in_what_providers_say_alone():
+    secrets = Secrets()
+    failed = secrets.clean("session.error", {"error": error(KEY)})["error"]
+    assert failed["data"] == {"message": "sk-...", "list": ["sk-...", 7]}
+    said = {"part": text_part(text=KEY)}
+    assert secrets.clean("message.part.updated", said) is said
+
+
 def test_the_conversation_and_names_are_left_as_they_are():
     secrets = Secrets()
-    untouched = {"info": {"error": error(KEY)}}
+    untouched = {"info": {"text": KEY}}
     assert secrets.clean("message.updated", untouched) is untouched
     secrets.hide(["lm-studio"])
     for kind, properties in [
@@ -584,3 +592,21 @@ def test_many_threads_may_hide_at_once():
         thread.join()
     cleaned = secrets.clean("new.kind", {"words": " ".join(words)})
     assert "secret" not in cleaned["words"]
+
+
+def test_an_emoji_in_two_deltas_is_one_character() -> None:
+    """A model's tokens may end in the middle of one; neither half alone can be carried."""
+    log = OddLog()
+    reader = EventReader(EventMemory(), log)
+
+    def delta(part: str, piece: str) -> str | None:
+        properties = {"sessionID": "ses_1", "messageID": "msg_1", "partID": part, "field": "text"}
+        event = reader.event("message.part.delta", {**properties, "delta": piece}, "/p")
+        return None if event is None else event.message.delta.text
+
+    assert delta("prt_1", "a \ud83d") == "a "
+    assert delta("prt_2", "b") == "b"  # another part has nothing to do with it
+    assert delta("prt_1", "\ude00 b\ud83d") == "😀 b"
+    assert delta("prt_1", "\ude01") == "😁"
+    assert delta("prt_3", "\ud83d") == ""  # nothing to tell yet
+    assert delta("prt_3", "x") == "\ufffdx"

@@ -8,7 +8,11 @@ import json
 import pytest
 from google.protobuf import json_format, struct_pb2
 
-from opencode_sync.gateway.backends.opencode.mapping.message_errors import hide_secrets, read_error
+from opencode_sync.gateway.backends.opencode.mapping.message_errors import (
+    hide_secrets,
+    read_error,
+    without_secrets,
+)
 from opencode_sync.gateway.backends.opencode.mapping.messages import read_message, read_messages
 from opencode_sync.gateway.backends.opencode.mapping.parts import read_part, read_parts
 from opencode_sync.gateway.backends.opencode.mapping.struct import MAX_DEPTH, fill_struct
@@ -611,6 +615,39 @@ def test_a_providers_key_is_taken_out_of_its_own_words():
     assert read.api.message == "wrong key [key]"
     assert read.api.headers["x-number"] == 1
     hide_secrets(error_pb.OcMessageError(), ["sk-12345678"])
+
+
+def test_what_has_the_shape_of_a_key_is_cut():
+    read, _ = error(
+        "APIError",
+        message="Incorrect API key provided: sk-proj-AbC_123456789.",
+        responseBody='{"sent":"Bearer eyJhbGciOi.J9_x-y","key":"sk-12345678"}',
+        responseHeaders={"x-authorization": "bearer abcdef0123456789", "x-id": "req_1"},
+    )
+    hide_secrets(read, [])
+    assert read.api.message == "Incorrect API key provided: sk-...."
+    assert read.api.cause == '{"sent":"Bearer eyJ...","key":"sk-..."}'
+    assert dict(read.api.headers) == {"x-authorization": "bearer abc...", "x-id": "req_1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Bearer sk-0123456789", "Bearer sk-..."),
+        ("Bearer [key]", "Bearer [key]"),
+        ("Bearer authentication is needed", "Bearer authentication is needed"),
+        ("no bearer token.", "no bearer token."),
+        ("Bearer abcdefghijklmnopqrstuvwxyz", "Bearer abc..."),
+        ("BEARER ABCDEFGH", "BEARER ABC..."),
+        ("Bearer abc-def", "Bearer abc..."),
+        ("sk-short", "sk-short"),
+        ("task-management-list risk-assessment", "task-management-list risk-assessment"),
+        ("known sk-12345678 sk-87654321", "known [key] sk-..."),
+    ],
+)
+def test_words_are_left_as_they_are_and_keys_are_not(text, shown):
+    assert without_secrets(text, ["sk-12345678"]) == shown
+    assert without_secrets(shown, []) == shown
 
 
 # Free JSON...

@@ -671,6 +671,46 @@ def test_the_deadline_aborts_the_run(opencode):
     assert [each.attempt for each in result.retries] == [1]
 
 
+BROKEN = {"finish": "unknown", "time": {"completed": 2}}
+
+
+def breaks_off(opencode, message_id, last):
+    """As a model: break off three answers, and begin a fourth, until the run is aborted."""
+    names = ["msg_a", "msg_b", "msg_c"]
+    opencode.hub.publish(user(message_id), status("busy"))
+    opencode.hub.publish(*(answer(each, message_id, **BROKEN) for each in names))
+    assert opencode.aborted.wait(20)
+    opencode.messages = [asked(message_id)]
+    opencode.messages += [said(each, message_id, "hel", **BROKEN) for each in names]
+    if last is not None:
+        opencode.messages.append(said("msg_d", message_id, "", **last))
+        opencode.hub.publish(answer("msg_d", message_id, **last))
+    opencode.hub.publish(status("idle"))
+    return Answer(opencode.messages[-1])
+
+
+ABORTED = {"finish": None, "error": {"name": "MessageAbortedError"}}
+
+
+@pytest.mark.parametrize("last", [None, ABORTED], ids=["before the next", "in the next"])
+def test_answers_that_break_off_again_and_again_abort_the_run(opencode, last):
+    opencode.model = lambda message_id: breaks_off(opencode, message_id, last)
+    result = opencode.run()
+    assert (result.failure.kind, result.failure.retryable) == ("incomplete", True)
+    assert result.failure.message.startswith(
+        "the provider ended its answers in the middle, 3 times in a row and without saying why; "
+        "the run was aborted; send the prompt again later"
+    )
+    assert [each.assistant.text for each in result.messages][:3] == ["hel"] * 3
+
+
+def test_an_answer_that_is_whole_before_the_abort_counts(opencode):
+    last = {"finish": "stop", "time": {"completed": 2}}
+    opencode.model = lambda message_id: breaks_off(opencode, message_id, last)
+    result = opencode.run()
+    assert (result.finish, result.HasField("failure")) == ("stop", False)
+
+
 @pytest.mark.parametrize("error", [None, {"name": "MessageAbortedError"}])
 def test_a_cancel_aborts_the_run(opencode, error):
     cancellation = Cancellation()

@@ -366,6 +366,49 @@ def test_the_sessions_state_and_errors(run):
     assert run.rung == rung + 1
 
 
+def broken(message_id, **info):
+    return answer(message_id, **{"finish": "unknown", "time": {"completed": 2}, **info})
+
+
+def test_answers_that_break_off_one_after_another_are_noted(run):
+    run.get(user(), broken("msg_2"), broken("msg_2"), broken("msg_2"), broken("msg_3"))
+    assert not run.events.is_broken_off
+    run.get(answer("msg_4", time={"created": 1}))
+    assert not run.events.is_broken_off
+    rung = run.rung
+    run.get(broken("msg_4"))
+    assert run.events.is_broken_off
+    assert run.rung > rung
+    run.get(answer("msg_5"), user("msg_1"))
+    assert run.events.is_broken_off
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        broken("msg_3", finish="tool-calls"),
+        broken("msg_3", finish="stop"),
+        broken("msg_3", finish=None, error={"name": "X"}),
+        broken("msg_3", time="odd"),
+        broken("msg_3", time={"created": 1}),
+        broken("msg_3", parent="msg_9"),
+        broken("msg_3", session_id="ses_2"),
+    ],
+    ids=["tool", "whole", "failed", "odd", "goes on", "not ours", "another session"],
+)
+def test_only_answers_that_break_off_count(run, between):
+    run.get(user(), broken("msg_2"), between, broken("msg_4"))
+    assert not run.events.is_broken_off
+
+
+def test_an_answer_with_a_tool_does_not_break_off(run):
+    run.get(user(), broken("msg_2"), answer("msg_3"), part("msg_3", "prt_3", type="tool"))
+    run.get(broken("msg_3"), broken("msg_4"), broken("msg_5"))
+    assert not run.events.is_broken_off
+    run.get(broken("msg_6"))
+    assert run.events.is_broken_off
+
+
 @pytest.mark.parametrize(
     "run", [Run(pb.IPC_RUN_EVENTS_NONE), Run(sink=False)], ids=["none wanted", "nobody there"]
 )

@@ -59,8 +59,9 @@ class OpenCodeLife(Backend):
             executable: What to spawn, a path or a command; None for ``opencode`` on PATH.
             spawn: Have ``start`` spawn a server; with ``discover``, if that finds none.
             discover: Have ``start`` look for a running server.
-            environ: A spawned server's whole environment; None for this process's own. Also where
-                ``sync_auth_keys`` looks for keys.
+            environ: A spawned server's whole environment; None for this process's own. A discovered
+                one has to have the same home and configuration. Also where ``sync_auth_keys`` looks
+                for keys.
             config_file: What ``get_config`` and ``update_config`` are about; None for
                 ``config.json`` in the user's configuration folder.
 
@@ -123,8 +124,8 @@ class OpenCodeLife(Backend):
                 self.spawn_server(None, deadline=deadline)
             elif self._discover_at_start:
                 raise no_server(
-                    "no running OpenCode server of this user was found; start one with "
-                    "`opencode serve`, or have the gateway spawn one"
+                    "no running OpenCode server of this user, home and configuration was found; "
+                    "start one with `opencode serve`, or have the gateway spawn one"
                 )
         self._started.set()
 
@@ -141,7 +142,8 @@ class OpenCodeLife(Backend):
     def discover_server(self, *, deadline: Deadline) -> ipc_pb2.IpcServerInfo | None:
         """Return the server in use if it works; else find a running one and use that.
 
-        With a ``url`` no other server is looked for.
+        With a ``url`` no other server is looked for. One that was started with another home or
+        configuration is passed over.
 
         Raises:
             BackendError: AUTH_ERROR: the server in use refuses the password. NOT_IMPLEMENTED:

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from opencode_sync.gateway.backends.opencode.mapping.struct import clean
+
 if TYPE_CHECKING:
     from opencode_sync.gateway.backends.opencode.events.reader import OpenCodeEvent
 
@@ -80,6 +82,7 @@ class EventMemory:
     def __init__(self) -> None:
         self._part_types: Recent[str] = Recent(_MOST_PARTS)
         self._finished: Recent[bool] = Recent(_MOST_PARTS)
+        self._halves: Recent[str] = Recent(_MOST_PARTS)
         self._questions: Recent[str] = Recent(_MOST_QUESTIONS)
         self._sessions: Recent[SeenSession] = Recent(_MOST_SESSIONS)
         self._directories: Recent[bool] = Recent(_MOST_DIRECTORIES)
@@ -88,6 +91,24 @@ class EventMemory:
         """Forget what may have changed while nobody listened."""
         self._sessions.clear()
         self._finished.clear()
+        self._halves.clear()
+
+    def whole_characters(self, part_id: str, piece: str) -> str:
+        """Return a piece of a part's text as whole characters.
+
+        A model's tokens may end in the middle of an emoji, which in JSON is a pair of surrogates:
+        its first half is kept back until the second comes.
+        """
+        half = self._halves.get(part_id) or ""
+        if not half and piece.isascii():
+            return piece
+        text = half + piece
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            self._halves.put(part_id, text[-1])
+            text = text[:-1]
+        elif half:
+            self._halves.drop(part_id)
+        return clean(text)
 
     def note(self, event: OpenCodeEvent) -> None:
         """Take an event into account."""

@@ -201,6 +201,11 @@ class EventReader:
         if kind == _DELTA and isinstance(part_id, str):
             if self._memory.is_finished(part_id):
                 return None
+            piece = properties.get("delta")
+            if isinstance(piece, str):
+                whole = self._memory.whole_characters(part_id, piece)
+                if whole != piece:
+                    properties = {**properties, "delta": whole}
             part_type = self._memory.part_type(part_id)
         elif kind == _STATUS:
             message_id = self._memory.answer_of(_session_of(kind, properties))

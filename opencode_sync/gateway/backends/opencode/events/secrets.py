@@ -20,6 +20,7 @@ from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.checks import providers
 from opencode_sync.gateway.backends.opencode.events.tables import is_known
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
+from opencode_sync.gateway.backends.opencode.secrets import mask_keys
 
 __all__ = ["HIDDEN", "Secrets", "ServerSecrets", "has_providers_words"]
 
@@ -55,13 +56,13 @@ class Secrets:
     def clean(self, kind: str, properties: dict[str, Any]) -> dict[str, Any]:
         """Return an event's properties without them; they are not changed themselves.
 
+        What has the shape of a key goes the same way, in the same places.
+
         Args:
             kind: The event's type.
             properties: Its own.
         """
         secrets = self._secrets
-        if not secrets:
-            return properties
         if kind in _WHOLE or not (is_known(kind) or kind.startswith(_CONTENT)):
             cleaned: dict[str, Any] = _without(properties, secrets, everything=True)
         elif _errors_in(properties):
@@ -133,6 +134,7 @@ def _without(value: Any, secrets: tuple[str, ...], *, everything: bool, depth: i
         if everything:
             for secret in secrets:
                 value = value.replace(secret, HIDDEN)
+            value = mask_keys(value)
         return value
     if depth > _DEEPEST:
         return HIDDEN if everything else value

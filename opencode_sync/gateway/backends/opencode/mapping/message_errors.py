@@ -25,6 +25,7 @@ from opencode_sync.gateway.backends.opencode.mapping.tables import (
     struct,
     text,
 )
+from opencode_sync.gateway.backends.opencode.secrets import mask_keys
 from opencode_sync.wire import oc_message_error_pb2 as pb
 
 __all__ = ["error_object", "hide_secrets", "message_error", "read_error", "without_secrets"]
@@ -169,7 +170,7 @@ def hide_secrets(error: pb.OcMessageError, secrets: Iterable[str]) -> None:
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
-    """Return a provider's words without the keys in them."""
+    """Return a provider's words without the keys in them, known or of a key's shape."""
     for secret in secrets:
         text = text.replace(secret, _HIDDEN)
-    return text
+    return mask_keys(text)

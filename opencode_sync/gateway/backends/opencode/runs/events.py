@@ -31,7 +31,10 @@ from opencode_sync.gateway.backends.opencode.runs.texts import DELTA, Missing, R
 from opencode_sync.wire import ext_event_pb2
 from opencode_sync.wire import ext_prompt_pb2 as pb
 
-__all__ = ["RunEvents"]
+__all__ = ["BROKEN_OFF", "RunEvents"]
+
+BROKEN_OFF = 3
+"""Answers in a row that broke off, after which there is no hope: OpenCode would ask for ever."""
 
 _RETRY = "retry"
 
@@ -92,6 +95,8 @@ class RunEvents:
         """Whether OpenCode said last that nothing runs in the prompt's session."""
         self.deleted = False
         """Whether the prompt's session is gone."""
+        self.is_broken_off = False
+        """Whether the last answers broke off, one after another."""
         self.is_over = False
         """Whether there will be no more events."""
 
@@ -221,9 +226,32 @@ class RunEvents:
         message_id = str(info.get("id"))
         if event.session_id == self._session_id:
             self.infos[message_id] = info
+            self.is_broken_off = self._breaks_off()
             self._ring()
         if info.get("role") == "assistant":
             self._texts.expect(message_id)
+
+    def _breaks_off(self) -> bool:
+        """Return whether the last answers that are complete all broke off.
+
+        OpenCode has no reason for such an answer's end. It takes it for one that is to go on, as
+        after a tool's, and calls the model again.
+        """
+        count = 0
+        for message_id, info in reversed(self.infos.items()):
+            time = info.get("time")
+            if info.get("role") != "assistant" or not (
+                isinstance(time, dict) and "completed" in time
+            ):
+                continue
+            if info.get("finish") != "unknown" or any(
+                part.get("type") == "tool" for part in self._texts.parts_of(message_id)
+            ):
+                return False
+            count += 1
+            if count == BROKEN_OFF:
+                return True
+        return False
 
     def _ask(self, event: OpenCodeEvent) -> bool:
         ask = read_ask(event)

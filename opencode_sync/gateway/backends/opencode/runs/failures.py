@@ -11,6 +11,7 @@ from opencode_sync.gateway.backends.opencode.mapping.message_errors import (
     error_object,
     without_secrets,
 )
+from opencode_sync.gateway.backends.opencode.runs.events import BROKEN_OFF
 from opencode_sync.gateway.backends.opencode.runs.stop import Stop, Why
 from opencode_sync.wire import ext_event_pb2
 from opencode_sync.wire import ext_prompt_pb2 as pb
@@ -39,7 +40,7 @@ _WORDS = {
     "structured_output": "the model gave no result that fits the schema",
     "permission_rejected": "the run ended because what it asked was refused",
 }
-_LATER = frozenset({"rate_limited", "server", "timeout"})
+_LATER = frozenset({"incomplete", "rate_limited", "server", "timeout"})
 """Kinds of failure of which the same prompt may know nothing a while later."""
 
 _LONGEST = 2000
@@ -150,6 +151,13 @@ def failure_of_stop(
         return failure("server", f"the gateway is closing; {outcome}")
     if why is Why.CANCELLED:
         return failure("cancelled", f"the request was cancelled ({stop.reason}); {outcome}")
+    if why is Why.INCOMPLETE:
+        return failure(
+            "incomplete",
+            f"the provider ended its answers in the middle, {BROKEN_OFF} times in a row and "
+            f"without saying why; {outcome}; send the prompt again later, choose another model, or "
+            f"see whether a proxy on the way to the provider cuts its answers",
+        )
     last = list(retries)[-1:]
     tried = f" (OpenCode was trying again after: {last[0].message})" if last else ""
     seconds = round(stop.allowed or 0.0, 1)

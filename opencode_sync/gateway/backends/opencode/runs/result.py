@@ -39,6 +39,8 @@ __all__ = ["explained", "read_message_of", "read_result"]
 _FIRST_LOOK = 50
 """Messages that are read first: a run is the last of its session, and a session may be long."""
 _MORE = 8
+_GOING_ON = frozenset({None, "", "tool-calls", "unknown"})
+"""What a message's end is called after which OpenCode calls the model again."""
 _READ_TIMEOUT = 5.0
 """Seconds for reading what an ended run has left, whatever was left of its own time."""
 
@@ -179,16 +181,12 @@ def _not_ours(session_id: str) -> BackendError:
 
 def _is_complete(result: pb.IpcRunResult) -> bool:
     """Return whether a run that was to be ended had come to its end by itself."""
-    return bool(result.structured_json) or result.finish not in ("", "tool-calls")
+    return bool(result.structured_json) or result.finish not in _GOING_ON
 
 
 def _is_finished(document: object) -> bool:
     info = document.get("info") if isinstance(document, dict) else None
-    return (
-        isinstance(info, dict)
-        and not info.get("error")
-        and info.get("finish") not in (None, "", "tool-calls")
-    )
+    return isinstance(info, dict) and not info.get("error") and info.get("finish") not in _GOING_ON
 
 
 def _role_of(document: object) -> object:

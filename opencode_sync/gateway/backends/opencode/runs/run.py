@@ -125,6 +125,8 @@ class Run:
         problem: BackendError | None = None
         if self._events.deleted:  # OpenCode's call would go on until the model has answered
             problem = SessionGoneError(self._session_id)
+        elif why is None and self._events.is_broken_off:
+            why = Why.INCOMPLETE
         elif why is None:
             self._look_up_messages()
             problem = self._answer_questions()
@@ -134,7 +136,9 @@ class Run:
 
     def _has_news(self) -> bool:
         events = self._events
-        return bool(self._answer or events.asks or events.unknown or events.deleted)
+        return bool(
+            self._answer or events.asks or events.unknown or events.deleted or events.is_broken_off
+        )
 
     def _call(self) -> None:
         path = f"/session/{quote_id(self._session_id)}/message"

@@ -25,6 +25,7 @@ class Why(Enum):
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     CLOSING = "closing"
+    INCOMPLETE = "incomplete"
 
 
 class Stop:

@@ -1,7 +1,8 @@
 """Finds OpenCode servers that run already: this user's ``opencode serve`` processes.
 
 A command line proves nothing, so each candidate is asked for its health; only the one that answers
-as OpenCode does is used.
+as OpenCode does is used. One that was started with another home or configuration is not ours to
+use, though it is the same user's: what is sent to it would go out with its credentials.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from loguru import logger
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp, RefusedError
+from opencode_sync.gateway.backends.opencode.server.homes import differing
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["Found", "discover", "environment_of", "is_opencode_serve", "without_secrets"]
@@ -84,20 +86,31 @@ def without_secrets(command: Sequence[str]) -> str:
     return shlex.join(shown)
 
 
-def discover(*, username: str, password: str | None, deadline: Deadline) -> Found | None:
-    """Return the most recently started server that answers, None if there is none.
+def discover(
+    *,
+    username: str,
+    password: str | None,
+    deadline: Deadline,
+    environ: Mapping[str, str] | None = None,
+) -> Found | None:
+    """Return the most recently started server of our home that answers, None if there is none.
 
     Args:
         username: For HTTP Basic.
         password: Tried on servers that ask for one; those are passed over without it.
         deadline: For the whole search; what was not looked at by then does not count.
+        environ: Says which home and configuration are ours; None for this process's. A server whose
+            environment may not be looked into counts as one of ours.
 
     Raises:
         BackendError: NOT_IMPLEMENTED: psutil is not installed. AUTH_ERROR: the only ones there are
             want a password that we do not have.
     """
     closed = None
+    ours = os.environ if environ is None else environ
     for candidate in _candidates(_psutil()):
+        if _is_of_another_home(candidate, ours):
+            continue
         for address in _listening(candidate):
             if deadline.passed():
                 return None
@@ -145,13 +158,36 @@ def environment_of(pid: int, host: str, port: int | None) -> Mapping[str, str] |
             continue
         addresses = _listening(candidate)
         if pid or any(address.rpartition(":")[2] == str(port) for address in addresses):
-            try:
-                environ: dict[str, str] = candidate.process.environ()
-            except (psutil.Error, OSError) as error:
-                logger.debug("Cannot look into process {}: {}", candidate.pid, error)
-                return None
-            return environ
+            return _environ_of(candidate)
     return None
+
+
+def _environ_of(candidate: _Candidate) -> Mapping[str, str] | None:
+    """Return what a process was started with, None if it may not be looked into."""
+    import psutil
+
+    try:
+        environ: dict[str, str] = candidate.process.environ()
+    except (psutil.Error, OSError) as error:
+        logger.debug("Cannot look into process {}: {}", candidate.pid, error)
+        return None
+    return environ
+
+
+def _is_of_another_home(candidate: _Candidate, ours: Mapping[str, str]) -> bool:
+    """Return whether a process is known to work with other data or settings than ours."""
+    theirs = _environ_of(candidate)
+    if not theirs:  # some systems show an empty one for one that may not be read
+        return False
+    names = differing(ours, theirs)
+    if names:
+        logger.info(
+            "Passing over the OpenCode server of process {}: it has another home or configuration "
+            "({}); give its URL to use it all the same",
+            candidate.pid,
+            ", ".join(names),
+        )
+    return bool(names)
 
 
 def _psutil() -> ModuleType:

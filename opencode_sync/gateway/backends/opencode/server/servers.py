@@ -162,7 +162,8 @@ class Servers:
             password: Of discovered servers.
             directory: Where spawned servers work; None for the current directory.
             executable: What to spawn; None for ``opencode``.
-            environ: A spawned server's whole environment; None for this process's.
+            environ: A spawned server's whole environment; None for this process's. A discovered
+                one has to have the same home and configuration.
         """
         self.configured = configured
         self._username = username
@@ -215,7 +216,12 @@ class Servers:
                     return None
                 self._bind(self.configured, deadline)
                 return self.configured.info
-            found = discover(username=self._username, password=self._password, deadline=deadline)
+            found = discover(
+                username=self._username,
+                password=self._password,
+                deadline=deadline,
+                environ=os.environ if self._environ is None else self._environ,
+            )
             if found is None:
                 return None
             binding = Binding(found.http, found.pid, found.command)

@@ -3,6 +3,7 @@
 Runs with the standard library alone. The variable FAKE_OPENCODE holds words, separated by spaces:
 
     exit        ends at once, as when the port is taken
+    crowded     ends at once, the first two times in a directory, as when another starts there
     silent      never says where it listens
     stuck       accepts its first two connections and never answers them
     sick        says that it is not healthy
@@ -79,11 +80,18 @@ def main():
     chat()
     port = int(sys.argv[sys.argv.index("--port") + 1])
     try:
+        if "crowded" in faults:
+            starts = os.path.join(os.getcwd(), "starts")
+            with open(starts, "a") as file:
+                file.write(".")
+            if os.path.getsize(starts) <= 2:
+                raise OSError("database is locked")
         if "exit" in faults:
             raise OSError
         server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    except OSError:
-        sys.stderr.write("\x1b[91mError: \x1b[0mUnexpected error\n\nServeError\n")
+    except OSError as error:
+        words = "ServeError" if error.errno or not error.args else error
+        sys.stderr.write(f"\x1b[91mError: \x1b[0mUnexpected error\n\n{words}\n")
         sys.exit(1)
     if not password:
         print("Warning: OPENCODE_SERVER_PASSWORD is not set; server is unsecured.", flush=True)

@@ -490,6 +490,21 @@ def test_spawn_that_fails_on_a_free_port_keeps_the_servers_words(spawning):
     assert (code, "ServeError" in message) == ("SERVER_ERROR", True)
 
 
+def test_spawn_beside_another_that_starts_in_the_same_home_is_tried_again(
+    spawning, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(opencode_servers, "_START_APART", 0.0)
+    assert spawning("crowded").spawn_server(None, deadline=soon()).owned
+    assert (tmp_path / "starts").read_text() == "..."
+
+
+def test_spawn_that_never_finds_room_says_why(spawning, monkeypatch, tmp_path):
+    monkeypatch.setattr(opencode_servers, "_START_APART", 0.0)
+    monkeypatch.setattr(opencode_servers, "_STARTS", 2)
+    code, message = failure(spawning("crowded").spawn_server, None)
+    assert (code, "database is locked" in message) == ("SERVER_ERROR", True)
+
+
 @pytest.mark.parametrize("port", [-1, 65536, 70000])
 def test_spawn_refuses_a_port_that_does_not_exist(spawning, port):
     assert failure(spawning().spawn_server, port)[0] == "INVALID_MESSAGE"

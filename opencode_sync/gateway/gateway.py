@@ -255,6 +255,8 @@ class Gateway:
                     port=listener.port,
                     max_message_size=self._limits.max_message_size,
                     send_timeout=self._limits.send_timeout,
+                    ping_interval=self._limits.ping_interval,
+                    ping_timeout=self._limits.ping_timeout,
                     later=self._workers.submit,
                 )
             )

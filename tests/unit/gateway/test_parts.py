@@ -401,7 +401,13 @@ class TestWebSocketLink:
         self, pair: tuple[socket.socket, socket.socket]
     ) -> None:
         link = websocket.WebSocketLink(
-            pair[0], port=1, max_message_size=1, send_timeout=1, later=lambda job: True
+            pair[0],
+            port=1,
+            max_message_size=1,
+            send_timeout=1,
+            ping_interval=1,
+            ping_timeout=1,
+            later=lambda job: True,
         )
         assert not link.nudge()  # not open yet: nothing is sent
         assert not link.offer(b"")

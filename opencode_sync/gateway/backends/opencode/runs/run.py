@@ -9,6 +9,7 @@ of the session be sent: one that is sent into an abort goes down with it.
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from typing import Any, NamedTuple
 
@@ -104,7 +105,10 @@ class Run:
     def execute(self) -> Outcome:
         """Send it and return when it has ended, or cannot be ended."""
         caller = threading.Thread(
-            target=self._call, name="opencode-sync-gateway-prompt", daemon=True
+            target=contextvars.copy_context().run,  # the call belongs to the request's trace
+            args=(self._call,),
+            name="opencode-sync-gateway-prompt",
+            daemon=True,
         )
         caller.start()
         outcome = None

@@ -2,34 +2,81 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from loguru import logger
 
+from opencode_sync.errors import IpcArgumentError
+
 __all__ = ["enable_logging"]
 
+_PACKAGE: Final = "opencode_sync"
 
-def enable_logging(sink: Any = None, level: str = "DEBUG") -> Callable[[], None]:
-    """Let this package log through loguru.
+_lock = threading.Lock()  # guards _users, and the switch with it
+_users = 0
 
-    Messages carry structured fields (``request_id``, ``operation``, ``size``, ``state``) in
-    ``record["extra"]`` and never a token.
+
+def enable_logging(
+    level: str | int = "DEBUG", sink: Any = None, *, json: bool = False
+) -> Callable[[], None]:
+    """Let this package log. What it says at which level is in ``docs/logging.md``.
+
+    Messages have fields (``request_id``, ``operation``, ``size``, ``state``, ...), which a sink
+    shows behind the text. No token and no key is logged; in what goes to a ``sink`` given here all
+    that is known to be a secret, or looks like one, is masked besides, in text, fields and
+    exceptions.
 
     Args:
-        sink: Where to, as ``loguru.logger.add`` takes it. None adds none: the messages go to the
-            sinks the program has, which by loguru's default is standard error.
-        level: The lowest level ``sink`` gets; of no effect without one.
+        level: The lowest level that ``sink`` gets, by name or number; of no effect without one.
+        sink: Where to:
+
+            - a stream, a file's path or a function, or whatever else ``loguru.logger.add`` takes;
+            - a ``logging.Logger`` or ``logging.Handler`` of the standard library, which gets the
+              fields as the record's attribute ``opencode_sync``;
+            - None adds no sink: the messages go to those that the program has in loguru, which
+              decide what is shown. By loguru's default that is standard error, where nothing is
+              shown once more of what a sink given here gets.
+        json: Whether each message is one line of JSON: ``time``, ``level``, ``logger``,
+            ``thread``, ``message``, ``fields`` and, if there is one, ``exception``.
 
     Returns:
-        A function that switches it off again and removes the sink.
+        A function that removes the sink, and switches the log off unless another call has it on.
+
+    Raises:
+        IpcArgumentError: there is no such level, or ``json`` is asked for without a sink.
     """
-    handler = None if sink is None else logger.add(sink, level=level, filter="opencode_sync")
-    logger.enable("opencode_sync")
+    if sink is None and json:
+        raise IpcArgumentError(
+            "json says how a sink's lines look and there is no sink; give one, such as sys.stderr",
+            field="json",
+        )
+    from opencode_sync.log_sinks import add_sink, show_in_program
+
+    remove: Callable[[], None]
+    if sink is None:
+        show_in_program(1)
+        remove = partial(show_in_program, -1)
+    else:
+        remove = add_sink(level, sink, json=json)
+    _count(1)
+    once = threading.Lock()  # taken for good by the call that ends it
 
     def disable() -> None:
-        logger.disable("opencode_sync")
-        if handler is not None:
-            logger.remove(handler)
+        if once.acquire(False):
+            _count(-1)
+            remove()
 
     return disable
+
+
+def _count(step: int) -> None:
+    global _users
+    with _lock:
+        _users += step
+        if _users:
+            logger.enable(_PACKAGE)
+        else:
+            logger.disable(_PACKAGE)

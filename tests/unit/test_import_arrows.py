@@ -138,11 +138,7 @@ def test_all_modules_were_read() -> None:
         ("extras", ("errors",), ()),
         ("metrics", ("metrics", "errors", "extras"), ("state",)),
         ("telemetry", ("errors",), ()),
-        (
-            "metered",
-            ("answers", "call", "deadline", "metrics", "notifier", "operations", "sender"),
-            (),
-        ),
+        ("metered", ("call", "metrics", "sender"), ()),
         (
             "tracing",
             ("call", "calls", "cancel", "errors", "operations", "telemetry", "wire"),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from opencode_sync.cli.asking import ask_permission, ask_questions, permission_text
 from opencode_sync.cli.errors import CommandError
 from opencode_sync.cli.screen import Screen
-from opencode_sync.cli.text import printable
 from opencode_sync.errors import IpcServerError, IpcSlowConsumerError
+from opencode_sync.printable import printable
 from opencode_sync.run_events import (
     PermissionAsked,
     QuestionAsked,

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from opencode_sync.cli.reading import read_line
 from opencode_sync.cli.screen import Screen
-from opencode_sync.cli.text import printable
+from opencode_sync.printable import printable
 from opencode_sync.run_events import PermissionAsked, QuestionAsked, QuestionItem
 
 __all__ = ["ask_permission", "ask_questions", "permission_text"]

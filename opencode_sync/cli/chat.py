@@ -26,7 +26,6 @@ from opencode_sync.cli.output import newest_first, print_json, updated_text
 from opencode_sync.cli.reading import STDIN, is_interactive, read_line, read_text
 from opencode_sync.cli.screen import Screen
 from opencode_sync.cli.session import looked_up
-from opencode_sync.cli.text import printable
 from opencode_sync.cli.waiting import waiting_for
 from opencode_sync.errors import (
     IpcArgumentError,
@@ -34,6 +33,7 @@ from opencode_sync.errors import (
     IpcServerError,
     IpcTimeoutError,
 )
+from opencode_sync.printable import printable
 
 if TYPE_CHECKING:
     from opencode_sync import IpcClient

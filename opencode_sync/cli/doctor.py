@@ -26,9 +26,9 @@ from opencode_sync.cli.connection import AsJson, ConfigFile, Verbose, state_of
 from opencode_sync.cli.errors import ExitCode
 from opencode_sync.cli.gateway_checks import check_gateway
 from opencode_sync.cli.output import print_json, print_line
-from opencode_sync.cli.text import printable
 from opencode_sync.cli.waiting import Status, waiting_for
 from opencode_sync.errors import IpcError
+from opencode_sync.printable import printable
 
 __all__ = ["bounded", "doctor"]
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-from opencode_sync.cli.text import printable
 from opencode_sync.errors import (
     IpcArgumentError,
     IpcAuthenticationError,
@@ -23,6 +22,7 @@ from opencode_sync.errors import (
     IpcTimeoutError,
     error_code_name,
 )
+from opencode_sync.printable import printable
 
 __all__ = ["EXIT_CODES", "CommandError", "ExitCode", "exit_code_for", "report"]
 

@@ -11,10 +11,10 @@ import typer
 
 from opencode_sync.cli.connection import AsJson, ConfigFile, Directory, Timeout, Verbose, state_of
 from opencode_sync.cli.output import print_json_line, print_line
-from opencode_sync.cli.text import printable
 from opencode_sync.cli.waiting import waiting_for
 from opencode_sync.errors import IpcSlowConsumerError
 from opencode_sync.messages import event_properties
+from opencode_sync.printable import printable
 
 if TYPE_CHECKING:
     from opencode_sync import EventStream

@@ -14,8 +14,8 @@ from typing import IO, Self
 
 import opencode_sync
 from opencode_sync.cli.errors import CommandError, ExitCode
-from opencode_sync.cli.text import printable
 from opencode_sync.deadline import Deadline
+from opencode_sync.printable import printable
 
 __all__ = ["GatewayProcess", "gateway_command"]
 

@@ -11,8 +11,8 @@ from opencode_sync.cli.connection import AsJson, ConfigFile, Directory, Timeout,
 from opencode_sync.cli.errors import CommandError, ExitCode
 from opencode_sync.cli.output import cell, empty_table, print_json, print_line, print_table
 from opencode_sync.cli.providers import NO_PROVIDERS
-from opencode_sync.cli.text import printable
 from opencode_sync.cli.waiting import waiting_for
+from opencode_sync.printable import printable
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from opencode_sync.cli.errors import CommandError, ExitCode
-from opencode_sync.cli.text import printable, printable_block
+from opencode_sync.printable import printable, printable_block
 
 if TYPE_CHECKING:
     from opencode_sync.types import OcSessionInfo

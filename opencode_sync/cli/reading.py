@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from opencode_sync.cli.errors import CommandError, ExitCode
-from opencode_sync.cli.text import printable
 from opencode_sync.operations import MAX_TEXT_BYTES
+from opencode_sync.printable import printable
 
 __all__ = ["STDIN", "is_interactive", "read_line", "read_text"]
 

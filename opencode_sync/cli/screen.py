@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from opencode_sync.cli.output import print_text
-from opencode_sync.cli.text import printable
 from opencode_sync.cli.waiting import Status
+from opencode_sync.printable import printable
 
 __all__ = ["Screen"]
 

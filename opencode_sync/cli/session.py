@@ -19,7 +19,6 @@ from opencode_sync.cli.output import (
     session_record,
     updated_text,
 )
-from opencode_sync.cli.text import printable
 from opencode_sync.cli.waiting import waiting_for
 from opencode_sync.errors import IpcServerError
 from opencode_sync.messages import (
@@ -30,6 +29,7 @@ from opencode_sync.messages import (
     message_tokens,
     tool_calls,
 )
+from opencode_sync.printable import printable
 
 if TYPE_CHECKING:
     from opencode_sync.types import OcMessage, OcSessionInfo

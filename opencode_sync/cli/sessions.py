@@ -17,8 +17,8 @@ from opencode_sync.cli.output import (
     session_record,
     sessions_table,
 )
-from opencode_sync.cli.text import printable
 from opencode_sync.cli.waiting import waiting_for
+from opencode_sync.printable import printable
 
 __all__ = ["create", "delete", "list_all"]
 

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from opencode_sync.cli.text import printable
+from opencode_sync.printable import printable
 
 __all__ = ["Status", "waiting_for"]
 

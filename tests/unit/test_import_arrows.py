@@ -126,6 +126,7 @@ def test_all_modules_were_read() -> None:
         ("deadline", (), ()),
         ("cancel", (), ()),
         ("varint", (), ()),
+        ("printable", (), ()),
         ("logs", ("errors", "log_sinks"), ()),
         ("log_sinks", ("errors", "masking"), ()),
         ("masking", (), ()),

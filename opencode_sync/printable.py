@@ -1,4 +1,4 @@
-"""Text that came from elsewhere, made fit for a terminal."""
+"""Text that came from elsewhere, made fit for a terminal or a window."""
 
 from __future__ import annotations
 

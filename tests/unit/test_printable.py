@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from opencode_sync.cli.text import printable, printable_block
+from opencode_sync.printable import printable, printable_block
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""What a run waits for, and the way of the user's answers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Final, Literal, TypeAlias
+
+from PySide6.QtCore import QObject, Signal
+
+from opencode_sync.desktop.dispatch.base import Delivery
+from opencode_sync.desktop.service import Service
+from opencode_sync.errors import IpcServerError
+from opencode_sync.futures import IpcFutures
+from opencode_sync.messages import event_properties
+from opencode_sync.run_events import OtherEvent, PermissionAsked, QuestionAsked
+
+__all__ = ["Asked", "Questions"]
+
+Asked: TypeAlias = PermissionAsked | QuestionAsked
+"""One question of either sort."""
+
+_ANSWERED: Final = frozenset({"permission.replied", "question.replied", "question.rejected"})
+
+
+class Questions(QObject):
+    """The open questions of one conversation, the oldest first. For the Qt thread."""
+
+    changed = Signal()
+    """Which there are, or that one can be answered again."""
+
+    failed = Signal(object)
+    """The exception that an answer has ended with."""
+
+    def __init__(self, service: Service, parent: QObject | None = None) -> None:
+        """Begin with none."""
+        super().__init__(parent)
+        self._service = service
+        self._calls: dict[str, Delivery] = {}
+        self.items: Sequence[Asked] = ()
+
+    def add(self, asked: Asked) -> None:
+        """Take a question; what was read again after a loss of events may come again."""
+        if not any(each.id == asked.id for each in self.items):
+            self._set((*self.items, asked))
+
+    def look(self, other: OtherEvent) -> None:
+        """Forget a question that somebody else has answered, if the event says so."""
+        if other.event.type in _ANSWERED:
+            self._forget(str(event_properties(other.event).get("requestID", "")))
+
+    def clear(self) -> None:
+        """Forget all of them: nobody waits for an answer any more."""
+        self._set(())
+
+    def _forget(self, question_id: str) -> None:
+        self._set([each for each in self.items if each.id != question_id])
+
+    def _set(self, items: Sequence[Asked]) -> None:
+        if len(items) != len(self.items):
+            self.items = items
+            self.changed.emit()
+
+    # --- Answers ---
+
+    def reply_permission(
+        self,
+        asked: PermissionAsked,
+        reply: Literal["once", "always", "reject"],
+        message: str | None = None,
+    ) -> None:
+        """Answer a permission question; the run goes on, or ends, by its own events."""
+        self._reply(
+            asked,
+            lambda futures: futures.reply_permission(
+                asked.id, reply, message=message, directory=asked.directory or None
+            ),
+        )
+
+    def reply_question(self, asked: QuestionAsked, answers: Sequence[Sequence[str]] | None) -> None:
+        """Answer what the model asks; None dismisses it."""
+        self._reply(
+            asked,
+            lambda futures: futures.reply_question(
+                asked.id, answers, directory=asked.directory or None
+            ),
+        )
+
+    def _reply(self, asked: Asked, begin: Callable[[IpcFutures], Future[None]]) -> None:
+        self._calls[asked.id] = self._service.call(
+            begin,
+            lambda _: self._replied(asked),
+            functools.partial(self._reply_failed, asked),
+        )
+
+    def _replied(self, asked: Asked) -> None:
+        self._calls.pop(asked.id, None)
+        self._forget(asked.id)
+
+    def _reply_failed(self, asked: Asked, error: BaseException) -> None:
+        self._calls.pop(asked.id, None)
+        if isinstance(error, IpcServerError):
+            self._forget(asked.id)  # it came too late
+        else:
+            self.changed.emit()
+        self.failed.emit(error)
+
+    def close(self) -> None:
+        """Hear of nothing any more."""
+        for call in self._calls.values():
+            call.cancel()
+        self._calls.clear()

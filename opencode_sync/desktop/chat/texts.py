@@ -1,0 +1,215 @@
+"""Widgets that show text: Markdown as high as it is, and plain text in a box."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final
+
+from PySide6.QtCore import QEvent, QSize, Qt, QUrl
+from PySide6.QtGui import QFontDatabase, QKeyEvent, QPalette, QTextDocument, QWheelEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QLabel,
+    QPlainTextEdit,
+    QSizePolicy,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
+
+from opencode_sync.desktop.chat.budget import Budget
+from opencode_sync.desktop.chat.markdown import markdown_document, open_link
+from opencode_sync.desktop.chat.segments import Segments
+from opencode_sync.desktop.chat.words import hint
+
+__all__ = ["MarkdownText", "PlainText"]
+
+_LONGEST: Final = 200_000
+"""Characters of one text that are shown."""
+
+_BOX_LINES: Final = 14
+_BOX_LONGEST: Final = 20_000
+"""Characters of a box's text that are shown."""
+
+_LONG_LINE: Final = re.compile(r"[^\n]{400}(?=[^\n])")
+"""What is made a line of its own: long ones take Qt long, and longer ones much longer."""
+
+_SCROLLING: Final = frozenset(
+    (
+        Qt.Key.Key_PageUp,
+        Qt.Key.Key_PageDown,
+        Qt.Key.Key_Up,
+        Qt.Key.Key_Down,
+        Qt.Key.Key_Home,
+        Qt.Key.Key_End,
+    )
+)
+
+
+class _Piece(QTextBrowser):
+    """A piece of Markdown, as high as it is at its width, without scroll bars."""
+
+    def __init__(self, text: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._text = ""
+        self._shown: QTextDocument | None = None
+        # Layouts ask for the same widths again and again, each of which is a layout of the text.
+        self._heights: dict[int, int] = {}
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setOpenLinks(False)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.DefaultContextMenu)
+        self.viewport().setAutoFillBackground(False)
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+        self.anchorClicked.connect(open_link)
+        self.highlighted.connect(self._hovered)
+        self.show_markdown(text)
+
+    def show_markdown(self, text: str) -> None:
+        """Show this, unless it is what is shown."""
+        if text == self._text:
+            return
+        self._text = text
+        self._render()
+
+    def _render(self) -> None:
+        document = markdown_document(self._text, self.font(), self.palette())
+        document.setTextWidth(self.viewport().width())
+        document.setParent(self)
+        self.setDocument(document)
+        if self._shown is not None:
+            self._shown.deleteLater()
+        self._shown = document
+        self._heights.clear()
+        self.updateGeometry()
+
+    def _hovered(self, link: QUrl) -> None:
+        self.setToolTip(hint(link.toString()))
+
+    def hasHeightForWidth(self) -> bool:
+        """See ``QWidget``."""
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        """See ``QWidget``."""
+        height = self._heights.get(width)
+        if height is None:
+            document = self.document()
+            if document.textWidth() != width:
+                document.setTextWidth(width)
+            height = self._heights[width] = math.ceil(document.size().height())
+        return height
+
+    def sizeHint(self) -> QSize:
+        """See ``QWidget``."""
+        return QSize(400, 20)  # of which layouts take the height from above
+
+    def minimumSizeHint(self) -> QSize:
+        """See ``QWidget``."""
+        return QSize(40, 0)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Leave scrolling to what this is in."""
+        event.ignore()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Likewise."""
+        if event.key() in _SCROLLING:
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the theme and the font."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange) and self._text:
+            self._render()
+
+
+class MarkdownText(QWidget):
+    """A text of Markdown that may grow. What it costs to show more does not grow with it."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Make one that says nothing."""
+        super().__init__(parent)
+        self._segments = Segments()
+        self._pieces: list[_Piece] = []
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(6)
+        self._rest: QLabel | None = None
+
+    def show_text(self, text: str, budget: Budget) -> bool:
+        """Show a text, as far as there is time; at least one piece of it.
+
+        Returns:
+            False when some of it is not shown yet. Call it again then.
+        """
+        wanted = self._segments.update(text[:_LONGEST])
+        while len(self._pieces) > len(wanted):
+            piece = self._pieces.pop()
+            self._column.removeWidget(piece)
+            piece.deleteLater()
+        for piece, segment in zip(self._pieces, wanted, strict=False):
+            piece.show_markdown(segment)
+        for segment in wanted[len(self._pieces) :]:
+            piece = _Piece(segment, self)
+            self._pieces.append(piece)
+            self._column.addWidget(piece)
+            if budget.over:
+                break
+        self._tell_rest(len(text) - _LONGEST)
+        return len(self._pieces) == len(wanted)
+
+    def _tell_rest(self, more: int) -> None:
+        if more <= 0:
+            return
+        if self._rest is None:
+            self._rest = QLabel(self)
+            self._rest.setTextFormat(Qt.TextFormat.PlainText)
+            self._rest.setWordWrap(True)
+        self._column.addWidget(self._rest)
+        self._rest.setText(self.tr("{0} characters more; Copy takes them all.").format(more))
+
+
+class PlainText(QPlainTextEdit):
+    """Text as it is, with its own lines, in a box that scrolls."""
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        """Make an empty box.
+
+        Args:
+            name: What it holds, for screen readers.
+            parent: The Qt parent.
+        """
+        super().__init__(parent)
+        self.setReadOnly(True)
+        self.setAccessibleName(name)
+        self.setTabChangesFocus(True)
+        self.setUndoRedoEnabled(False)
+        self.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.setBackgroundRole(QPalette.ColorRole.Base)
+        self._shown = ""
+
+    def show_text(self, text: str) -> None:
+        """Show a text, or as much of it as fits a window."""
+        if text == self._shown:
+            return
+        self._shown = text
+        more = len(text) - _BOX_LONGEST
+        text = _broken(text[:_BOX_LONGEST])
+        if more > 0:
+            text += "\n" + self.tr("({0} characters more; Copy takes all)").format(more)
+        self.setPlainText(text)
+        lines = min(max(self.blockCount(), 1), _BOX_LINES)
+        margins = 2 * math.ceil(self.document().documentMargin() + self.frameWidth())
+        bar = self.horizontalScrollBar().sizeHint().height()
+        self.setFixedHeight(lines * self.fontMetrics().lineSpacing() + margins + bar)
+
+
+def _broken(text: str) -> str:
+    return _LONG_LINE.sub(lambda found: f"{found[0]}\n", text)

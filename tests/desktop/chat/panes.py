@@ -1,0 +1,124 @@
+"""What tests do with a chat pane, and what they see of it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from PySide6.QtCore import QEventLoop, QSettings
+from PySide6.QtWidgets import QApplication, QTextBrowser
+from pytestqt.qtbot import QtBot
+
+from opencode_sync import IpcConfig
+from opencode_sync.desktop.chat import ChatPane
+from opencode_sync.desktop.chat.message_view import MessageView
+from opencode_sync.desktop.chat.transcript import Transcript, entry_of
+from opencode_sync.desktop.service import Service
+from tests.desktop.chat.said import conversation
+
+PATIENCE = 30_000
+"""Milliseconds after which a test takes a thing for never happening."""
+
+
+def warm_up(application: QApplication, folder: Path) -> None:
+    """Have Qt open what it opens once for all, such as its fonts, before anybody counts.
+
+    Args:
+        application: Qt's.
+        folder: For settings.
+    """
+    path = folder / "pane.ini"
+    service = Service(IpcConfig(1024, "nobody-listens-there"))
+    settings = QSettings(str(path), QSettings.Format.IniFormat)
+    pane = ChatPane(service, settings=settings)
+    pane.show()
+    transcript = Transcript("ses_1")
+    transcript.load(entry_of(message) for message in conversation(2))
+    pane._pages.setCurrentIndex(1)
+    pane.history.show_transcript(transcript)
+    while pane.history.busy:
+        application.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
+    pane.grab()
+    end(pane, service)
+
+
+def end(pane: ChatPane, service: Service) -> None:
+    """Close both as a window does, and wait until all that they had begun has ended."""
+    pane.shutdown()
+    pane.hide()
+    service.close()
+    assert service.wait_closed(PATIENCE / 1000)
+    pane.deleteLater()
+    service.deleteLater()
+
+
+def settled(qtbot: QtBot, pane: ChatPane) -> None:
+    """Wait until the shown session is read and drawn."""
+    talk = pane._conversation
+    assert talk is not None
+    qtbot.waitUntil(lambda: not talk.loading and not pane.history.busy, timeout=PATIENCE)
+    for _ in range(3):  # what was drawn gets its place, and what follows from that
+        QApplication.processEvents()
+
+
+def write(pane: ChatPane, text: str) -> None:
+    """Write and send."""
+    pane.composer.setPlainText(text)
+    pane.send()
+
+
+def texts(pane: ChatPane) -> Sequence[str]:
+    """What the messages on the page say, aloud, from the top."""
+    return [said(view) for view in pane.history.views]
+
+
+def said(view: MessageView) -> str:
+    """What one message says aloud."""
+    return "\n".join(each.toPlainText() for each in view.findChildren(QTextBrowser))
+
+
+_HELD: Final = 0.050
+"""Seconds of its own time for which the Qt thread may be held at most."""
+
+_TRACED: Final = 4.0
+"""How many times as long a thread may take whose every line is counted."""
+
+
+class Watch:
+    """How long each turn of the Qt thread's event loop took, in that thread's own time.
+
+    What the tests' own objects, which are many, cost Python's collector does not count.
+    """
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    def __enter__(self) -> Self:
+        gc.collect()
+        gc.freeze()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        gc.unfreeze()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Run the event loop, turn by turn, until this holds."""
+        give_up = time.monotonic() + PATIENCE / 1000
+        while not condition():
+            assert time.monotonic() < give_up
+            self.during(QApplication.processEvents)
+
+    def during(self, step: Callable[[], object]) -> None:
+        """Do this as one turn."""
+        began = time.thread_time()
+        step()
+        self.longest = max(self.longest, time.thread_time() - began)
+
+    def check(self) -> None:
+        """Fail if a turn took too long."""
+        print(f"held for {self.longest * 1000:.1f} ms at most")
+        assert self.longest <= _HELD * (1.0 if sys.gettrace() is None else _TRACED)

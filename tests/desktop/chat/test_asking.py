@@ -1,0 +1,329 @@
+"""What a run asks: permissions by buttons, the model's questions by choices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QPlainTextEdit
+from pytestqt.qtbot import QtBot
+
+from opencode_sync.desktop.chat import ChatPane
+from opencode_sync.desktop.chat.questions import PermissionForm, QuestionForm
+from opencode_sync.gateway import BackendError
+from opencode_sync.run_events import PermissionAsked, QuestionAsked, QuestionItem, QuestionOption
+from opencode_sync.wire import ipc_pb2
+from tests.desktop.chat.conftest import ChatBackend, Open, ScriptedRun, session
+from tests.desktop.chat.panes import PATIENCE, write
+from tests.support import backend as b
+from tests.unit.gateway.doubles import Held
+
+ALLOW, DENY, ALLOW_ALL = 1, 2, 3
+
+
+@pytest.fixture
+def run(pane: ChatPane, show: Open, backend: ChatBackend) -> ScriptedRun:
+    show()
+    write(pane, "Hi")
+    return backend.run()
+
+
+def permission(qtbot: QtBot, pane: ChatPane) -> PermissionForm:
+    qtbot.waitUntil(lambda: isinstance(pane.questions.form, PermissionForm), timeout=PATIENCE)
+    form = pane.questions.form
+    assert isinstance(form, PermissionForm)
+    return form
+
+
+def question(qtbot: QtBot, pane: ChatPane) -> QuestionForm:
+    qtbot.waitUntil(lambda: isinstance(pane.questions.form, QuestionForm), timeout=PATIENCE)
+    form = pane.questions.form
+    assert isinstance(form, QuestionForm)
+    return form
+
+
+def wait_answered(qtbot: QtBot, pane: ChatPane) -> None:
+    qtbot.waitUntil(lambda: pane.questions.form is None, timeout=PATIENCE)
+
+
+# --- Permissions ---
+
+
+@pytest.mark.parametrize(
+    ("button", "reply"), [("once", ALLOW), ("always", ALLOW_ALL), ("reject", DENY)]
+)
+def test_a_permission_is_answered_by_a_button(
+    qtbot: QtBot,
+    pane: ChatPane,
+    run: ScriptedRun,
+    backend: ChatBackend,
+    button: str,
+    reply: int,
+) -> None:
+    run.push(b.permission_asked("per_7"))
+    form = permission(qtbot, pane)
+    assert pane.run_bar.text == "Waiting for your answer"
+    assert "ls" in form.findChildren(QPlainTextEdit)[0].toPlainText()
+    qtbot.mouseClick(getattr(form, button), Qt.MouseButton.LeftButton)
+    wait_answered(qtbot, pane)
+    (request,) = backend.replies
+    assert (request.permission_id, request.reply) == ("per_7", reply)
+    assert not request.HasField("message")
+    assert request.directory == "/project"
+    assert not pane.questions.isVisible()
+
+
+def test_a_rejection_may_say_what_to_do_instead(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun, backend: ChatBackend
+) -> None:
+    run.push(b.permission_asked())
+    form = permission(qtbot, pane)
+    qtbot.keyClicks(form.why, "use git ls-files")
+    qtbot.keyClick(form.why, Qt.Key.Key_Return)
+    wait_answered(qtbot, pane)
+    assert (backend.replies[0].reply, backend.replies[0].message) == (DENY, "use git ls-files")
+
+
+def test_the_keyboard_stays_where_it_is_when_a_question_comes(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun
+) -> None:
+    pane.composer.setFocus()
+    run.push(b.permission_asked())
+    form = permission(qtbot, pane)
+    QApplication.processEvents()
+    assert pane.focusWidget() is pane.composer
+    qtbot.keyClick(pane.composer, Qt.Key.Key_Return)
+    assert pane.questions.form is form
+
+
+def test_questions_wait_for_their_turn_and_are_asked_once(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun, backend: ChatBackend
+) -> None:
+    run.push(b.permission_asked("per_1"), b.question_asked("que_1"), b.permission_asked("per_1"))
+    permission(qtbot, pane).once.click()
+    question(qtbot, pane).dismiss.click()
+    wait_answered(qtbot, pane)
+    assert len(backend.replies) == 2
+
+
+def test_a_question_that_is_read_again_is_the_same(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun
+) -> None:
+    run.push(b.permission_asked("per_1"))
+    form = permission(qtbot, pane)
+    talk = pane._conversation
+    assert talk is not None
+    (asked,) = talk.questions.items
+    talk.questions.add(asked)  # as the gateway may bring it after a loss of OpenCode's events
+    assert talk.questions.items == (asked,)
+    assert pane.questions.form is form
+
+
+def test_closing_while_an_answer_is_on_its_way(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun, backend: ChatBackend
+) -> None:
+    held = Held(None)
+    backend.script["reply_permission"] = held
+    run.push(b.permission_asked())
+    permission(qtbot, pane).once.click()
+    held.wait_entered()
+    failures: list[object] = []
+    pane.failed.connect(failures.append)
+    pane.shutdown()
+    held.released.set()
+    assert run.aborted.wait(PATIENCE / 1000)
+    assert failures == []
+
+
+def test_a_question_that_somebody_else_has_answered_goes(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun, backend: ChatBackend
+) -> None:
+    run.push(b.permission_asked("per_1"))
+    permission(qtbot, pane)
+    run.push(b.event("permission.replied", properties_json='{"requestID": "per_1"}'))
+    wait_answered(qtbot, pane)
+    run.push(b.question_asked("que_1"))
+    question(qtbot, pane)
+    run.push(b.event("question.rejected", properties_json='{"requestID": "que_1"}'))
+    wait_answered(qtbot, pane)
+    assert backend.replies == []
+
+
+def test_an_answer_that_comes_too_late_is_told(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun, backend: ChatBackend
+) -> None:
+    def refuse(request: Any) -> None:
+        raise BackendError(ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE, "there is no such question")
+
+    backend.script["reply_permission"] = refuse
+    run.push(b.permission_asked())
+    form = permission(qtbot, pane)
+    with qtbot.waitSignal(pane.failed, timeout=PATIENCE) as failed:
+        form.once.click()
+    assert "no such question" in str(failed.args[0])
+    wait_answered(qtbot, pane)
+
+
+def test_an_answer_that_did_not_get_through_can_be_given_again(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun, backend: ChatBackend
+) -> None:
+    run.push(b.question_asked("que_1"))
+    form = question(qtbot, pane)
+    talk = pane._conversation
+    assert talk is not None
+    form.dismiss.click()
+    assert not form.isEnabled()
+    wait_answered(qtbot, pane)
+    run.push(b.question_asked("que_2"))
+    form = question(qtbot, pane)
+    asked = talk.questions.items[0]
+    form.setEnabled(False)  # as it is while its answer is on its way
+    with qtbot.waitSignal(pane.failed, timeout=PATIENCE):
+        talk.questions._reply_failed(asked, TimeoutError("of the test"))
+    assert pane.questions.form is form
+    assert form.isEnabled()
+
+
+def test_the_end_of_the_run_is_the_end_of_its_questions(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun
+) -> None:
+    run.push(b.permission_asked())
+    permission(qtbot, pane)
+    run.end(b.ran())
+    wait_answered(qtbot, pane)
+
+
+def test_stopping_takes_the_question_away(qtbot: QtBot, pane: ChatPane, run: ScriptedRun) -> None:
+    run.push(b.permission_asked())
+    permission(qtbot, pane)
+    pane.stop()
+    assert pane.questions.form is None
+    run.push(b.permission_asked("per_2"))
+    qtbot.waitUntil(lambda: not pane.running_sessions, timeout=PATIENCE)
+    assert pane.questions.form is None
+
+
+def test_a_question_waits_for_who_comes_back(
+    qtbot: QtBot, pane: ChatPane, show: Open, run: ScriptedRun
+) -> None:
+    show(session("ses_2"))
+    run.push(b.permission_asked())
+    talk = pane._running["ses_1"]
+    qtbot.waitUntil(lambda: bool(talk.questions.items), timeout=PATIENCE)
+    assert pane.questions.form is None
+    show()
+    assert isinstance(pane.questions.form, PermissionForm)
+
+
+def test_what_is_asked_cannot_hide_itself(qtbot: QtBot) -> None:
+    asked = PermissionAsked(
+        id="per_1",
+        permission="bash\n<b>harmless</b>",
+        patterns=("rm -rf \u202e/ #", "rm -rf \u202e/ #"),
+        metadata={"command": "rm -rf \u202e/ #", "diff": "+\x1b[8mline", "tries": 3, "no": None},
+        tool_call_id="",
+        session_id="ses_1",
+        directory="",
+    )
+    form = PermissionForm(asked)
+    qtbot.addWidget(form)
+    shown = form.findChildren(QPlainTextEdit)[0].toPlainText()
+    assert "rm -rf \\u202e/ #" in shown
+    assert "\\x1b[8mline" in shown
+    assert "tries: 3" in shown
+    assert "\u202e" not in shown
+
+
+# --- Questions ---
+
+
+def asked_item(*labels: str, multiple: bool = False, custom: bool = False) -> QuestionItem:
+    options = tuple(QuestionOption(label, f"about {label}") for label in labels)
+    return QuestionItem("Pick & choose", "Which one?", options, multiple, custom)
+
+
+@pytest.fixture
+def ask(qtbot: QtBot) -> Any:
+    """``ask(item, ...)``: a form, and what it replies."""
+    replies: list[Any] = []
+
+    def ask(*items: QuestionItem) -> tuple[QuestionForm, list[Any]]:
+        form = QuestionForm(QuestionAsked("que_1", items, "ses_1", ""))
+        qtbot.addWidget(form)
+        form.replied.connect(replies.append)
+        form.show()
+        return form, replies
+
+    return ask
+
+
+def test_one_of_several(ask: Any) -> None:
+    form, replies = ask(asked_item("A", "B"))
+    assert not form.answer.isEnabled()
+    first, second = form.items[0].buttons
+    assert second.text() == "B — about B"
+    first.click()
+    second.click()
+    form.answer.click()
+    assert replies == [[["B"]]]
+    assert not form.isEnabled()
+
+
+def test_any_of_several_and_one_of_ones_own(qtbot: QtBot, ask: Any) -> None:
+    form, replies = ask(asked_item("A", "B", "C", multiple=True, custom=True))
+    for button in form.items[0].buttons[:2]:
+        button.click()
+    qtbot.keyClicks(form.items[0].other, "D")
+    form.answer.click()
+    assert replies == [[["A", "B", "D"]]]
+
+
+def test_an_answer_of_ones_own_takes_the_place_of_the_others(qtbot: QtBot, ask: Any) -> None:
+    form, replies = ask(asked_item("A", "B", custom=True))
+    (item,) = form.items
+    item.buttons[0].click()
+    qtbot.keyClicks(item.other, "C")
+    assert not item.buttons[0].isEnabled()
+    form.answer.click()
+    assert replies == [[["C"]]]
+
+
+def test_a_question_without_options_is_answered_in_words(qtbot: QtBot, ask: Any) -> None:
+    form, replies = ask(asked_item())
+    qtbot.keyClicks(form.items[0].other, "blue")
+    form.answer.click()
+    assert replies == [[["blue"]]]
+
+
+def test_each_question_has_to_be_answered(ask: Any) -> None:
+    form, replies = ask(asked_item("A"), asked_item("B"))
+    form.items[0].buttons[0].click()
+    assert not form.answer.isEnabled()
+    form.items[1].buttons[0].click()
+    form.answer.click()
+    assert replies == [[["A"], ["B"]]]
+
+
+def test_dismissing_answers_nothing(ask: Any) -> None:
+    form, replies = ask(asked_item("A"))
+    form.dismiss.click()
+    assert replies == [None]
+
+
+def test_many_questions_scroll(ask: Any) -> None:
+    form, _ = ask(*(asked_item("A", "B", "C") for _ in range(20)))
+    assert form.sizeHint().height() < 400
+
+
+def test_the_models_question_reaches_the_user_and_the_answer_the_model(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun, backend: ChatBackend
+) -> None:
+    run.push(b.question_asked("que_1", "Which colour?"))
+    form = question(qtbot, pane)
+    form.items[0].buttons[1].click()
+    form.answer.click()
+    wait_answered(qtbot, pane)
+    (request,) = backend.replies
+    assert request.question_id == "que_1"
+    assert [list(each.labels) for each in request.answers] == [["blue"]]

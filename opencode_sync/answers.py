@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
-from loguru import logger
 
 from opencode_sync.call import Call
 from opencode_sync.errors import (
@@ -16,6 +15,7 @@ from opencode_sync.errors import (
     IpcUnsupportedOperationError,
     error_code_name,
 )
+from opencode_sync.logs import logger
 from opencode_sync.metrics import Metrics
 from opencode_sync.operations import PUSHES
 from opencode_sync.pending import PendingRequests

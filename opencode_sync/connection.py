@@ -8,8 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final, NoReturn, Protocol
 
-from loguru import logger
-
 from opencode_sync.answers import Answers, StrayCounters
 from opencode_sync.call import Call, FutureCall
 from opencode_sync.config import IpcConfig, IpcConfigProvider
@@ -28,6 +26,7 @@ from opencode_sync.forks import this_process
 from opencode_sync.handshake import authenticate
 from opencode_sync.keeper import Keeper
 from opencode_sync.liveness import Liveness
+from opencode_sync.logs import logger
 from opencode_sync.metrics import Metrics
 from opencode_sync.operations import Request, cancel
 from opencode_sync.options import IpcClientOptions

@@ -11,8 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from loguru import logger
-
 from opencode_sync.client import IpcClient
 from opencode_sync.config import IpcConfig
 from opencode_sync.errors import (
@@ -22,6 +20,7 @@ from opencode_sync.errors import (
     IpcUnsupportedOperationError,
     IpcUsageError,
 )
+from opencode_sync.logs import logger
 from opencode_sync.metrics import Metrics
 from opencode_sync.options import IpcClientOptions
 from opencode_sync.uninterrupted import uninterrupted

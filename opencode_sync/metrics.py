@@ -8,7 +8,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from loguru import logger
+from opencode_sync.logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from google.protobuf.message import DecodeError, EncodeError
-from loguru import logger
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.answer_sizes import AnswerSizes
@@ -21,6 +20,7 @@ from opencode_sync.gateway.handlers import HANDLERS
 from opencode_sync.gateway.handlers_runs import RUN_HANDLERS, RunHandler, run_seconds
 from opencode_sync.gateway.link import Link
 from opencode_sync.gateway.pushes import EventEncoder, Pushes
+from opencode_sync.logs import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["Dispatcher", "decode_request", "error_answer"]

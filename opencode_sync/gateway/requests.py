@@ -19,8 +19,6 @@ mistake the answer.
 
 from __future__ import annotations
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.book import STOPPING, JobBook
@@ -31,6 +29,7 @@ from opencode_sync.gateway.limits import GatewayLimits
 from opencode_sync.gateway.link import Link
 from opencode_sync.gateway.pushes import Pushes
 from opencode_sync.gateway.workers import WorkerPool
+from opencode_sync.logs import logger
 from opencode_sync.transport.base import TransportClosed
 from opencode_sync.wire import ipc_pb2
 

@@ -20,7 +20,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from loguru import logger
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import Event, State
@@ -30,6 +29,7 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.link import TOO_BIG, Link
 from opencode_sync.gateway.output import Output
 from opencode_sync.gateway.sockets import wait_for
+from opencode_sync.logs import logger
 from opencode_sync.transport.base import (
     TransportClosed,
     TransportError,

@@ -17,6 +17,9 @@ _ROOT = Path(opencode_sync.__file__).parent
 # What stands on top; nothing below may know of it.
 _TOP = ("gateway", "launch", "cli", "desktop", "testing")
 
+# A leaf that everybody may use.
+_EVERYWHERE = ("logs",)
+
 # Who may know of one of them all the same.
 _SHOWN = {("", "launch")}
 
@@ -107,7 +110,9 @@ def _strays(room: str, allowed: tuple[str, ...], typing: tuple[str, ...] = ()) -
         if not _inside(name, room):
             continue
         for each in imports:
-            if not each.own or any(_inside(each.module, target) for target in allowed):
+            if not each.own or any(
+                _inside(each.module, target) for target in (*allowed, *_EVERYWHERE)
+            ):
                 continue
             if each.typing and any(_inside(each.module, target) for target in typing):
                 continue

@@ -22,10 +22,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
+from opencode_sync.logs import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["SessionFile"]

@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.errors import no_server, server_error
@@ -34,6 +32,7 @@ from opencode_sync.gateway.backends.opencode.events.subscribers import (
     Subscriber,
 )
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
+from opencode_sync.logs import logger
 
 __all__ = ["EventHub", "FeedTiming", "HubSubscription", "Subscriber"]
 

@@ -261,6 +261,7 @@ class Connection:
                 interval=options.ping_interval,
                 timeout=options.ping_timeout,
                 on_dead=self.doom,
+                on_silence=self._answers.forget,
             )
             self._liveness.start()
 

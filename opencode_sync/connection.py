@@ -284,9 +284,7 @@ class Connection:
 
     def _read(self) -> NoReturn:
         assert self._transport is not None  # opened
-        receive, accept = self._transport.receive, self._answers.accept
-        while True:
-            accept(receive())
+        self._transport.receive_all(self._answers.accept)
 
     def _clean_up(self, error: Exception) -> None:
         if self._liveness is not None:

@@ -142,6 +142,8 @@ def make_request(
 
 
 def _varint(number: int) -> bytes:
+    if number < 0x4000:  # as most ids are: no bytearray to fill
+        return bytes((number & 0x7F | 0x80, number >> 7) if number > 0x7F else (number,))
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)

@@ -20,6 +20,7 @@ from opencode_sync.errors import (
     IpcUnsupportedOperationError,
     IpcUsageError,
 )
+from opencode_sync.forks import this_process
 from opencode_sync.logs import logger
 from opencode_sync.metrics import Metrics
 from opencode_sync.options import IpcClientOptions
@@ -76,7 +77,7 @@ class Launch:
         self._options = options
         self._metrics = metrics
         self._environ = environ
-        self._process = os.getpid()
+        self._process = this_process()
         # Held through the end, so that whoever asks for it a second time waits for it too. The main
         # thread takes no lock here: Ctrl-C may come between any two of its steps, and each of
         # what follows is changed by one.
@@ -197,7 +198,7 @@ class Launch:
                 client, backend, gateway = parts
                 client.close()
                 # What a parent process started is not a child's to end.
-                if os.getpid() == self._process:
+                if self._process is this_process():
                     if not self._started:
                         # Frees a request that waits for a server to start, and ends that server.
                         backend.close()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from google.protobuf.message import EncodeError
 
 from opencode_sync.gateway.link import Link
+from opencode_sync.varint import varint
 from opencode_sync.wire import ext_event_pb2, ipc_pb2
 
 __all__ = ["EventEncoder", "Pushes"]
@@ -132,17 +133,7 @@ class Pushes:
 
 def _tag(message: type, field: str, wire_type: int) -> bytes:
     number: int = message.DESCRIPTOR.fields_by_name[field].number  # type: ignore[attr-defined]
-    return _varint(number << 3 | wire_type)
-
-
-def _varint(number: int) -> bytes:
-    """Encode a number as protobuf does: seven bits a byte, the lowest first."""
-    encoded = bytearray()
-    while number > 127:
-        encoded.append(number & 127 | 128)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
+    return varint(number << 3 | wire_type)
 
 
 # A push is put together by hand, since protobuf would copy and encode the event for each subscriber
@@ -154,7 +145,7 @@ _MISSED_TAG = _tag(ext_event_pb2.IpcEventPush, "missed", 0)
 
 def _push(event: bytes, missed: int) -> bytes:
     """Return an encoded ``IpcServerMessage`` with nothing but a push of this encoded event."""
-    push = _EVENT_TAG + _varint(len(event)) + event
+    push = _EVENT_TAG + varint(len(event)) + event
     if missed:
-        push += _MISSED_TAG + _varint(missed)
-    return _PUSH_TAG + _varint(len(push)) + push
+        push += _MISSED_TAG + varint(missed)
+    return _PUSH_TAG + varint(len(push)) + push

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, Literal, Protocol, Self, TypeVar
 
+from opencode_sync.varint import varint
 from opencode_sync.wire import ext_operations_pb2, ipc_pb2
 
 __all__ = [
@@ -131,7 +132,7 @@ class Request(Generic[R]):
 
     def encode(self, request_id: int) -> bytes:
         """Return the message under this id: field 1, which comes first, then the rest."""
-        return b"\x08" + _varint(request_id) + self.body
+        return b"\x08" + varint(request_id) + self.body
 
 
 def make_request(
@@ -139,14 +140,3 @@ def make_request(
 ) -> Request[R]:
     """Return the call of ``operation`` that this message, without an id, asks for."""
     return Request(operation, message.SerializeToString(), directory=directory)
-
-
-def _varint(number: int) -> bytes:
-    if number < 0x4000:  # as most ids are: no bytearray to fill
-        return bytes((number & 0x7F | 0x80, number >> 7) if number > 0x7F else (number,))
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

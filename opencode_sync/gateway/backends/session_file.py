@@ -17,10 +17,11 @@ import os
 import sqlite3
 import stat
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError, WouldWait
@@ -205,16 +206,16 @@ class SessionFile:
 
         SQLite waits for most locks by itself, but not for those of the write-ahead log's making.
         """
-        deadline = Deadline.after(_BUSY_TIMEOUT)
-        while True:
-            try:
-                return self._prepare(writer)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or deadline.passed():
-                    raise
+        for attempt in Retrying(
+            retry=retry_if_exception(_is_busy),
+            wait=wait_fixed(_BUSY_PAUSE),
+            stop=stop_after_delay(_BUSY_TIMEOUT),
+            reraise=True,
+        ):
+            with attempt:
                 if writer.in_transaction:
-                    writer.rollback()
-                time.sleep(_BUSY_PAUSE)
+                    writer.rollback()  # what the attempt before left
+                self._prepare(writer)
 
     def _prepare(self, writer: sqlite3.Connection) -> None:
         """Make the tables of a new file, and refuse a file that is not ours."""
@@ -371,3 +372,10 @@ class SessionFile:
 
 def _number(connection: sqlite3.Connection, query: str) -> int:
     return int(connection.execute(query).fetchone()[0])
+
+
+def _is_busy(error: BaseException) -> bool:
+    return (
+        isinstance(error, sqlite3.OperationalError)
+        and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    )

@@ -189,6 +189,31 @@ def test_close_does_not_wait_for_ever(fake, hub, monkeypatch, logged):
         thread.join(PATIENCE)
 
 
+def test_a_subscriber_that_blocks_does_not_keep_the_others_from_their_end(
+    fake, hub, monkeypatch, logged
+):
+    monkeypatch.setattr(opencode_hub, "_DELIVERY_TIMEOUT", 0.1)
+    monkeypatch.setattr(opencode_hub, "_END_TIMEOUT", 0.1)
+    entered, go_on = threading.Event(), threading.Event()
+
+    class Blocking(Listener):
+        def event(self, event):
+            entered.set()
+            assert go_on.wait(PATIENCE)
+
+    hub.subscribe(Blocking(), deadline=soon())
+    other, _ = listen(hub)
+    fake.event("session.idle", {"sessionID": "ses_1"})
+    assert entered.wait(PATIENCE)
+    threads = feed_threads()
+    hub.disconnect("the server was stopped")
+    assert other.types() == ["ended: the server was stopped"]
+    assert "has blocked for" in "".join(logged)
+    go_on.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+
+
 def test_a_subscriber_may_close_its_subscription_itself(fake, hub):
     closed = threading.Event()
 

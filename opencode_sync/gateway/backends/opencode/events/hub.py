@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import Any
 
 from opencode_sync.deadline import Deadline
@@ -145,8 +146,9 @@ class EventHub:
                     )
                 if self._feed is None:
                     self._memory.begin()
-                    self._feed = Feed(self._http, self, self._timing)
-                    self._feed.start()
+                    feed = Feed(self._http, self, self._timing)
+                    feed.start()  # waits for _lock before it asks whose it is
+                    self._feed = feed
                 self._changed.wait(deadline.remaining())
 
     def _unsubscribe(self, subscription: HubSubscription) -> None:
@@ -155,11 +157,15 @@ class EventHub:
             with self._delivery.held(Deadline.after(_DELIVERY_TIMEOUT)):
                 pass  # so what was being delivered is delivered
         except BackendError:
-            logger.error(
-                "A subscriber to OpenCode's events has blocked for {} s; this is a bug",
-                _DELIVERY_TIMEOUT,
-            )
+            self._log_blocked()
         self._end_feed_if_unused()
+
+    @staticmethod
+    def _log_blocked() -> None:
+        logger.error(
+            "A subscriber to OpenCode's events has blocked for {} s; this is a bug",
+            _DELIVERY_TIMEOUT,
+        )
 
     def _remove(self, subscription: HubSubscription) -> None:
         with self._lock:
@@ -208,7 +214,11 @@ class EventHub:
             subscriptions, self._subscriptions = self._subscriptions, ()
             self._changed.notify_all()
         self._end(feed)
-        with self._delivery.held():
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._delivery.held(Deadline.after(_DELIVERY_TIMEOUT)))
+            except BackendError:
+                self._log_blocked()  # the others are told all the same
             for subscription in subscriptions:
                 subscription.end(reason)
 

@@ -223,6 +223,14 @@ def test_no_module_imports_the_package_that_it_is_part_of() -> None:
     assert wrong == []
 
 
+def test_loguru_is_imported_by_nobody_but_the_log() -> None:
+    """It takes longer than all the rest; ``opencode_sync.logs`` has a logger that waits for it."""
+    those = {
+        name for name, imports in IMPORTS.items() if any(x.module == "loguru" for x in imports)
+    }
+    assert those == {"logs", "cli.log"}
+
+
 def test_imports_at_import_time_make_no_circle() -> None:
     waiting = {
         name: {each.module for each in imports if each.own and not each.typing and not each.lazy}

@@ -31,7 +31,7 @@ from opencode_sync.errors import (
 )
 from opencode_sync.launch import launch
 from opencode_sync.logs import enable_logging
-from opencode_sync.metrics import InMemoryMetrics, Metrics
+from opencode_sync.metrics import InMemoryMetrics, Metrics, OpenTelemetryMetrics
 from opencode_sync.operations import PromptFile
 from opencode_sync.options import IpcClientOptions
 from opencode_sync.prompts import PromptResult
@@ -90,6 +90,7 @@ __all__ = [
     "IpcUsageError",
     "MessageUpdate",
     "Metrics",
+    "OpenTelemetryMetrics",
     "OtherEvent",
     "PermissionAsked",
     "PermissionReply",

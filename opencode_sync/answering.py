@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from opencode_sync.call import Call
 from opencode_sync.errors import IpcArgumentError
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.operations import (
     AnswerPolicy,
     Begin,

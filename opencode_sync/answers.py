@@ -15,8 +15,7 @@ from opencode_sync.errors import (
     IpcUnsupportedOperationError,
     error_code_name,
 )
-from opencode_sync.logs import logger
-from opencode_sync.metrics import Metrics
+from opencode_sync.logger import logger
 from opencode_sync.operations import PUSHES
 from opencode_sync.pending import PendingRequests
 from opencode_sync.redact import Redactor
@@ -64,7 +63,6 @@ class Answers:
         self,
         pending: PendingRequests,
         *,
-        metrics: Metrics | None,
         strays: StrayCounters,
         rescue: Callable[[Call[Any], IpcServerError], bool],
     ) -> None:
@@ -72,13 +70,11 @@ class Answers:
 
         Args:
             pending: Where the calls wait.
-            metrics: Told of every message.
             strays: Counts what belongs to nobody; written by this reader alone.
             rescue: Offered every call the backend refused; returns True when it will see to it
                 that the call is asked again.
         """
         self._pending = pending
-        self._metrics = metrics
         self._strays = strays
         self._rescue = rescue
         self._last_error = ""
@@ -101,8 +97,6 @@ class Answers:
 
     def accept(self, data: bytes) -> None:
         """Deal with one message. Raises nothing: one bad message must not end the connection."""
-        if self._metrics is not None:
-            self._metrics.record_message_received(len(data))
         try:
             message = ipc_pb2.IpcServerMessage.FromString(data)
         except DecodeError:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from opencode_sync.call import Call, FutureCall
 from opencode_sync.errors import IpcConnectionError, IpcError, IpcServerError
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.operations import Request, discover_server
 from opencode_sync.wire import ipc_pb2
 

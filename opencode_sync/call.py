@@ -7,7 +7,6 @@ loss of the connection, ``close``) must ``claim`` it first, and only one claim s
 from __future__ import annotations
 
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,8 +15,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from opencode_sync.cancel import CancelToken
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import IpcCancelledError, IpcError, IpcTimeoutError, IpcUsageError
-from opencode_sync.logs import logger
-from opencode_sync.metrics import Metrics
+from opencode_sync.logger import logger
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request
 
@@ -63,7 +61,6 @@ class Call(ABC, Generic[R]):
     """Sends it without that moment, once it is on a connection."""
     cancelling: Future[bool] | None = None
     """The call that tells the backend that this one was given up, if it is told."""
-    _started = 0.0
 
     def __init__(
         self,
@@ -71,7 +68,6 @@ class Call(ABC, Generic[R]):
         *,
         timeout: float | None,
         deadline: Deadline,
-        metrics: Metrics | None,
     ) -> None:
         """Make a call that nobody has sent yet.
 
@@ -79,14 +75,10 @@ class Call(ABC, Generic[R]):
             request: What is asked for.
             timeout: Seconds, for the text of errors.
             deadline: Until when it has to have ended.
-            metrics: Told of its end.
         """
         self.request = request
         self.timeout = timeout
         self.deadline = deadline
-        self._metrics = metrics
-        if metrics is not None:
-            self._started = time.monotonic()
         # Held for ever by whoever ends the call: the one bit that makes "exactly once" true.
         self._claim = threading.Lock()
 
@@ -120,7 +112,9 @@ class Call(ABC, Generic[R]):
         if failure is None or isinstance(error, IpcUsageError | IpcCancelledError):
             self.set_exception(error)
         else:
-            logger.info("{} failed: {}", self.operation, error)
+            logger.bind(operation=self.operation, request_id=self.request_id).info(
+                "{} failed: {}", self.operation, error
+            )
             self.set_result(failure)
 
     @abstractmethod
@@ -194,12 +188,9 @@ class Call(ABC, Generic[R]):
         return f"{_MAY_HAVE_ACTED}{_WAS_TOLD if was_told else ''}"
 
     def _note_end(self, *, success: bool) -> None:
+        """Take note of the end; ``success`` is for those who count (``metered``)."""
         if self.watched_in is not None:
             self.watched_in.discard(self)
-        if self._metrics is not None:
-            self._metrics.record_request_completed(
-                self.operation, time.monotonic() - self._started, success
-            )
 
 
 class BlockingCall(Call[R]):
@@ -218,10 +209,9 @@ class BlockingCall(Call[R]):
         *,
         timeout: float | None,
         deadline: Deadline,
-        metrics: Metrics | None,
     ) -> None:
         """Make a call; see ``Call``."""
-        super().__init__(request, timeout=timeout, deadline=deadline, metrics=metrics)
+        super().__init__(request, timeout=timeout, deadline=deadline)
         # Taken until there is an outcome.
         self._gate = threading.Lock()
         self._gate.acquire()
@@ -254,7 +244,9 @@ class BlockingCall(Call[R]):
         left = self.deadline.remaining()
         if not self._gate.acquire(True, -1 if left is None else left):
             if not self.expire():
-                logger.debug("request {} was answered as its time ran out", self.request_id)
+                logger.bind(operation=self.operation, request_id=self.request_id).debug(
+                    "request {} was answered as its time ran out", self.request_id
+                )
             if not self._gate.acquire(True, _CLAIMED_WAIT):
                 raise self._timeout_error("")  # whoever has claimed it was interrupted
         error, self._error = self._error, None
@@ -280,7 +272,6 @@ class FutureCall(Future[R], Call[R]):
         timeout: float | None,
         deadline: Deadline,
         notifier: Notifier,
-        metrics: Metrics | None,
     ) -> None:
         """Make a call; see ``Call``.
 
@@ -289,10 +280,9 @@ class FutureCall(Future[R], Call[R]):
             timeout: Seconds, for the text of errors.
             deadline: Until when it has to have ended.
             notifier: Runs done-callbacks.
-            metrics: Told of its end.
         """
         Future.__init__(self)
-        Call.__init__(self, request, timeout=timeout, deadline=deadline, metrics=metrics)
+        Call.__init__(self, request, timeout=timeout, deadline=deadline)
         self._notifier = notifier
 
     def cancel(self) -> bool:

@@ -11,6 +11,7 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.deadlines import DeadlineSweep
 from opencode_sync.errors import IpcArgumentError, IpcUsageError
 from opencode_sync.forks import this_process
+from opencode_sync.metered import metered_calls
 from opencode_sync.metrics import Metrics
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request
@@ -53,7 +54,10 @@ class Calls:
         """
         self.options = options
         self._directory = directory
-        self._metrics = metrics
+        self._new_blocking_call: type[BlockingCall[Any]] = BlockingCall
+        self._new_future_call: type[FutureCall[Any]] = FutureCall
+        if metrics is not None:
+            self._new_blocking_call, self._new_future_call = metered_calls(metrics)
         self._notifier = notifier
         self._sweep = sweep
         self._supervisor = supervisor
@@ -64,11 +68,8 @@ class Calls:
         """Make a blocking call."""
         self.check_caller(request.operation.name)
         seconds = self._seconds(request, timeout)
-        call = BlockingCall(
-            self._completed(request, seconds),
-            timeout=seconds,
-            deadline=Deadline.after(seconds),
-            metrics=self._metrics,
+        call: BlockingCall[R] = self._new_blocking_call(
+            self._completed(request, seconds), timeout=seconds, deadline=Deadline.after(seconds)
         )
         self._introduce(call)
         try:
@@ -119,12 +120,11 @@ class Calls:
         return call
 
     def _make(self, request: Request[R], seconds: float, *, endless: bool = False) -> FutureCall[R]:
-        call = FutureCall(
+        call: FutureCall[R] = self._new_future_call(
             self._completed(request, seconds),
             timeout=seconds,
             deadline=Deadline.after(None if endless else seconds),
             notifier=self._notifier,
-            metrics=self._metrics,
         )
         self._introduce(call)
         return call

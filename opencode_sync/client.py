@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from opencode_sync.answers import StrayCounters
 from opencode_sync.binding import ServerBinder, ServerBinding
@@ -22,10 +22,11 @@ from opencode_sync.connection import Connection
 from opencode_sync.deadline import Deadline
 from opencode_sync.deadlines import DeadlineSweep
 from opencode_sync.errors import IpcArgumentError, IpcConfigError, IpcError
+from opencode_sync.extras import needs_opentelemetry
 from opencode_sync.futures import IpcFutures
 from opencode_sync.keeper import Keeper
-from opencode_sync.logs import logger
-from opencode_sync.metrics import GuardedMetrics, Metrics
+from opencode_sync.logger import logger
+from opencode_sync.metrics import Metrics, WatchesConnections, guarded
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request, check_directory
 from opencode_sync.options import IpcClientOptions
@@ -34,6 +35,9 @@ from opencode_sync.reconnect import ReconnectPolicy
 from opencode_sync.state import ConnectionState, StateListener, StateMachine
 from opencode_sync.supervisor import Supervisor
 from opencode_sync.transport.base import Transport, TransportFactory
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
 
 __all__ = ["IpcClient"]
 
@@ -85,6 +89,7 @@ class IpcClient(BlockingOperations, StreamingOperations):
         reconnect: ReconnectPolicy | None = ReconnectPolicy(),  # noqa: B008 - it is immutable
         transport_factory: TransportFactory | None = None,
         directory: str | os.PathLike[str] | None = None,
+        tracer_provider: TracerProvider | None = None,
     ) -> None:
         """Make a client. Does no I/O.
 
@@ -93,14 +98,19 @@ class IpcClient(BlockingOperations, StreamingOperations):
                 attempt. None looks in the environment (``OPENCODE_IPC_PORT``,
                 ``OPENCODE_IPC_TOKEN``), then for a running gateway.
             options: Time-outs and limits.
-            metrics: Told what the client does; see ``Metrics``.
+            metrics: Told what the client does: ``InMemoryMetrics``, ``OpenTelemetryMetrics``, or
+                a recorder of your own; see ``Metrics``.
             reconnect: How a lost connection is restored; None for not at all.
             transport_factory: Makes the link; None for a WebSocket.
             directory: The project folder of all operations that depend on one and are not given
                 another; a relative path starts at the current folder. None: the backend's own.
+            tracer_provider: Where OpenTelemetry spans go, one for each operation, such as
+                ``opentelemetry.trace.get_tracer_provider()``; the request takes its trace along to
+                the gateway. None: no spans.
 
         Raises:
-            IpcConfigError: an argument is of the wrong type.
+            IpcConfigError: an argument is of the wrong type, or needs a package that is not
+                installed.
             IpcArgumentError: ``directory`` is no path.
         """
         folder = check_directory(directory)
@@ -108,12 +118,13 @@ class IpcClient(BlockingOperations, StreamingOperations):
         _check_type("options", options, IpcClientOptions)
         _check_type("reconnect", reconnect, ReconnectPolicy)
         self._options = IpcClientOptions() if options is None else options
-        self._metrics = None if metrics is None else GuardedMetrics(metrics)
+        self._metrics = None if metrics is None else guarded(metrics)
         self._transport_factory = transport_factory or _websocket
         self._notifier = Notifier("opencode-sync-notifier")
         self._keeper = Keeper("opencode-sync-keeper")
         self._sweep = DeadlineSweep(self._keeper)
         self._machine = StateMachine(self._notifier, self._metrics)
+        _have_watched(metrics, self._machine)
         self._strays = StrayCounters()
         self._binding = ServerBinding()
         self._supervisor = Supervisor(
@@ -126,7 +137,8 @@ class IpcClient(BlockingOperations, StreamingOperations):
             authentication_timeout=self._options.authentication_timeout,
             max_waiting=self._options.max_pending_requests,
         )
-        self._calls = Calls(
+        self._calls = self._make_calls(
+            tracer_provider,
             options=self._options,
             directory=folder,
             metrics=self._metrics,
@@ -139,6 +151,16 @@ class IpcClient(BlockingOperations, StreamingOperations):
             self._binding,
             submit=self._supervisor.submit,
             make_call=self._calls.make_own,
+        )
+
+    def _make_calls(self, tracer_provider: TracerProvider | None, **parts: Any) -> Calls:
+        if tracer_provider is None:
+            return Calls(**parts)
+        with needs_opentelemetry("tracer_provider"):
+            from opencode_sync.tracing import TracedCalls
+
+        return TracedCalls(
+            tracer_provider=tracer_provider, endpoint=lambda: self._supervisor.endpoint, **parts
         )
 
     # --- Lifecycle ---
@@ -218,6 +240,15 @@ class IpcClient(BlockingOperations, StreamingOperations):
     def is_connected(self) -> bool:
         """Whether calls would go out at once."""
         return self._machine.state is ConnectionState.CONNECTED
+
+    @property
+    def retry_in(self) -> float | None:
+        """Seconds until the client tries by itself to connect again; None while it will not.
+
+        It counts down while the backend is known to be down: then nothing is sent but this one
+        attempt, and calls wait for it or fail at once, as ``ReconnectPolicy.wait_while_down`` says.
+        """
+        return self._supervisor.retry_in
 
     def wait_for_state(self, state: ConnectionState, timeout: float | None = None) -> bool:
         """Wait until the connection is in ``state``, or has meanwhile been.
@@ -315,6 +346,11 @@ def _check_type(field: str, value: object, wanted: type) -> None:
             "None",
             field=field,
         )
+
+
+def _have_watched(metrics: object, machine: StateMachine) -> None:
+    if isinstance(metrics, WatchesConnections):
+        metrics.watch_connection(machine)
 
 
 def _websocket(config: IpcConfig, options: IpcClientOptions) -> Transport:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from opencode_sync.errors import IpcConfigError
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 
 __all__ = [
     "IpcConfig",

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Final, NoReturn, Protocol
 
 from opencode_sync.answers import Answers, StrayCounters
@@ -26,7 +27,8 @@ from opencode_sync.forks import this_process
 from opencode_sync.handshake import authenticate
 from opencode_sync.keeper import Keeper
 from opencode_sync.liveness import Liveness
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
+from opencode_sync.metered import MeteredSender
 from opencode_sync.metrics import Metrics
 from opencode_sync.operations import Request, cancel
 from opencode_sync.options import IpcClientOptions
@@ -98,7 +100,7 @@ class Connection:
         self._pending = PendingRequests(
             options.max_pending_requests, self._remark, self._tell_given_up
         )
-        self._answers = Answers(self._pending, metrics=metrics, strays=strays, rescue=rescue)
+        self._answers = Answers(self._pending, strays=strays, rescue=rescue)
         # Set once by the connection's thread, in this order, before anybody else gets to see them.
         self._transport: Transport | None = None
         self._sender: Sender | None = None
@@ -230,11 +232,12 @@ class Connection:
         deadline = Deadline.after(options.connection_timeout)
         config = self._find_backend()
         transport = self._transport_factory(config, options)
-        sender = Sender(
+        metrics = self._metrics
+        new_sender = Sender if metrics is None else partial(MeteredSender, metrics)
+        sender = new_sender(
             transport,
             name=f"opencode-sync-writer-{self._number}",
             keeper=self._keeper,
-            metrics=self._metrics,
             on_broken=self.doom,
         )
         transport.on_output_due = sender.drain
@@ -284,7 +287,16 @@ class Connection:
 
     def _read(self) -> NoReturn:
         assert self._transport is not None  # opened
-        self._transport.receive_all(self._answers.accept)
+        accept = self._answers.accept
+        if self._metrics is None:  # asked once, and not for each message
+            self._transport.receive_all(accept)
+        record = self._metrics.record_message_received
+
+        def count_and_accept(message: bytes) -> None:
+            record(len(message))
+            accept(message)
+
+        self._transport.receive_all(count_and_accept)
 
     def _clean_up(self, error: Exception) -> None:
         if self._liveness is not None:
@@ -309,9 +321,11 @@ class Connection:
             known = error  # a peer's goodbye says more than the write that failed because of it
         if isinstance(known, TransportError):
             known = self._redact.clean(known)
-        return _as_ipc_error(known, self._endpoint(), self._answers.remark())
+        return _as_ipc_error(known, self.endpoint, self._answers.remark())
 
-    def _endpoint(self) -> str | None:
+    @property
+    def endpoint(self) -> str | None:
+        """Where the connection goes; None until that is known."""
         return None if self._transport is None else self._transport.endpoint
 
     # --- Inner steps ---

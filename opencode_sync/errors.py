@@ -102,6 +102,8 @@ class IpcConnectionError(IpcError):
         close_reason: The peer's reason text, "" if it gave none.
         request_sent: False only when the backend cannot have seen the request, so that sending it
             again is safe. True means that it may have acted.
+        retry_in: Seconds until the client tries by itself to connect again, of a call that was
+            refused because the connection is down; None when no attempt is planned.
     """
 
     def __init__(
@@ -112,12 +114,14 @@ class IpcConnectionError(IpcError):
         close_code: int | None = None,
         close_reason: str = "",
         request_sent: bool = False,
+        retry_in: float | None = None,
     ) -> None:
         super().__init__(message)
         self.endpoint = endpoint
         self.close_code = close_code
         self.close_reason = close_reason
         self.request_sent = request_sent
+        self.retry_in = retry_in
 
 
 class IpcAuthenticationError(IpcError):

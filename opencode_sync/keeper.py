@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from opencode_sync.deadline import Deadline
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 
 __all__ = ["Keeper", "Timer"]
 

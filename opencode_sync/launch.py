@@ -21,13 +21,15 @@ from opencode_sync.errors import (
     IpcUsageError,
 )
 from opencode_sync.forks import this_process
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.metrics import Metrics
 from opencode_sync.options import IpcClientOptions
 from opencode_sync.uninterrupted import uninterrupted
 from opencode_sync.wire import ipc_pb2
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
     from opencode_sync.gateway import Gateway, OpenCodeBackend
 
 __all__ = ["Launch", "launch"]
@@ -65,6 +67,7 @@ class Launch:
         options: IpcClientOptions | None,
         metrics: Metrics | None,
         environ: Mapping[str, str] | None,
+        tracer_provider: TracerProvider | None,
     ) -> None:
         """Remember what to start; the arguments are ``launch``'s, checked."""
         self._directory = directory
@@ -77,6 +80,7 @@ class Launch:
         self._options = options
         self._metrics = metrics
         self._environ = environ
+        self._tracer_provider = tracer_provider
         self._process = this_process()
         # Held through the end, so that whoever asks for it a second time waits for it too. The main
         # thread takes no lock here: Ctrl-C may come between any two of its steps, and each of
@@ -131,13 +135,14 @@ class Launch:
             executable=self._executable,
             environ=self._environ,
         )
-        gateway = gateway_class(backend)
+        gateway = gateway_class(backend, tracer_provider=self._tracer_provider)
         client = IpcClient(
             IpcConfig(_UNUSED_PORT, gateway.auth_token),
             options=self._options,
             metrics=self._metrics,
             transport_factory=lambda config, options: gateway.connect_in_memory(),
             directory=self._directory,
+            tracer_provider=self._tracer_provider,
         )
         return client, backend, gateway
 
@@ -218,6 +223,7 @@ def launch(
     options: IpcClientOptions | None = None,
     metrics: Metrics | None = None,
     environ: Mapping[str, str] | None = None,
+    tracer_provider: TracerProvider | None = None,
 ) -> Launch:
     """Return a context manager that gives a connected client, and needs nothing to run already.
 
@@ -248,6 +254,8 @@ def launch(
         metrics: Told what the client does.
         environ: The whole environment of a server that is started, and where the two variables
             above are looked for; None for this process's own.
+        tracer_provider: Where OpenTelemetry spans go: the client's, the gateway's, and one for each
+            call to OpenCode, in one trace. None: no spans.
 
     Raises:
         IpcArgumentError: an argument is wrong; names the field.
@@ -278,6 +286,7 @@ def launch(
         options=options,
         metrics=metrics,
         environ=environ,
+        tracer_provider=tracer_provider,
     )
 
 

@@ -1,138 +1,82 @@
-"""This package's log: off by default, as loguru asks of libraries, and loguru only when wanted.
-
-Importing loguru takes longer than importing the rest of the client, and most scripts never log. So
-``logger`` is a stand-in: as long as nobody has imported loguru, nobody can listen, and what is
-logged goes nowhere. Once the program imports loguru, before or after this package, the stand-in is
-loguru's logger, switched off for this package until ``enable_logging`` or
-``loguru.logger.enable("opencode_sync")`` switches it on.
-"""
+"""Switching this package's log on. It is off by default, as loguru asks of libraries."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Callable, Sequence
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from importlib.abc import Loader
-    from importlib.machinery import ModuleSpec
+from opencode_sync.errors import IpcArgumentError
 
-    from loguru import logger
+__all__ = ["enable_logging"]
 
-__all__ = ["enable_logging", "logger"]
+_PACKAGE: Final = "opencode_sync"
 
-_PACKAGE = "opencode_sync"
-_LIBRARY = "loguru"
+_lock = threading.Lock()  # guards _users, and the switch with it
+_users = 0
 
 
-def enable_logging(sink: Any = None, level: str = "DEBUG") -> Callable[[], None]:
-    """Let this package log through loguru.
+def enable_logging(
+    level: str | int = "DEBUG", sink: Any = None, *, json: bool = False
+) -> Callable[[], None]:
+    """Let this package log. What it says at which level is in ``docs/logging.md``.
 
-    Messages carry structured fields (``request_id``, ``operation``, ``size``, ``state``) in
-    ``record["extra"]`` and never a token.
+    Messages have fields (``request_id``, ``operation``, ``size``, ``state``, ...), which a sink
+    shows behind the text. No token and no key is logged; in what goes to a ``sink`` given here all
+    that is known to be a secret, or looks like one, is masked besides, in text, fields and
+    exceptions.
 
     Args:
-        sink: Where to, as ``loguru.logger.add`` takes it. None adds none: the messages go to the
-            sinks the program has, which by loguru's default is standard error.
-        level: The lowest level ``sink`` gets; of no effect without one.
+        level: The lowest level that ``sink`` gets, by name or number; of no effect without one.
+        sink: Where to:
+
+            - a stream, a file's path or a function, or whatever else ``loguru.logger.add`` takes;
+            - a ``logging.Logger`` or ``logging.Handler`` of the standard library, which gets the
+              fields as the record's attribute ``opencode_sync``;
+            - None adds no sink: the messages go to those that the program has in loguru, which
+              decide what is shown. By loguru's default that is standard error, where nothing is
+              shown once more of what a sink given here gets.
+        json: Whether each message is one line of JSON: ``time``, ``level``, ``logger``,
+            ``thread``, ``message``, ``fields`` and, if there is one, ``exception``.
 
     Returns:
-        A function that switches it off again and removes the sink.
-    """
-    from loguru import logger
+        A function that removes the sink, and switches the log off unless another call has it on.
 
-    handler = None if sink is None else logger.add(sink, level=level, filter=_PACKAGE)
-    logger.enable(_PACKAGE)
+    Raises:
+        IpcArgumentError: there is no such level, or ``json`` is asked for without a sink.
+    """
+    if sink is None and json:
+        raise IpcArgumentError(
+            "json says how a sink's lines look and there is no sink; give one, such as sys.stderr",
+            field="json",
+        )
+    from opencode_sync.log_sinks import add_sink, show_in_program
+
+    remove: Callable[[], None]
+    if sink is None:
+        show_in_program(1)
+        remove = partial(show_in_program, -1)
+    else:
+        remove = add_sink(level, sink, json=json)
+    _count(1)
+    once = threading.Lock()  # taken for good by the call that ends it
 
     def disable() -> None:
-        logger.disable(_PACKAGE)
-        if handler is not None:
-            logger.remove(handler)
+        if once.acquire(False):
+            _count(-1)
+            remove()
 
     return disable
 
 
-class _Silence:
-    """Takes what this package logs while nobody can listen."""
+def _count(step: int) -> None:
+    global _users
+    from loguru import logger  # not before somebody wants it
 
-    def bind(self, **_: object) -> Self:
-        return self
-
-    opt = bind
-
-    def log(self, *_: object, **__: object) -> None:
-        """Drop a message."""
-
-    debug = info = warning = error = exception = log
-
-
-class _StandIn:
-    """loguru's logger as soon as there is one."""
-
-    def __init__(self) -> None:
-        self._logger: object = _Silence()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._logger, name)
-
-    def adopt(self) -> None:
-        """Be loguru's logger from now on, and silent by default."""
-        from loguru import logger as its
-
-        its.disable(_PACKAGE)
-        self._logger = its
-
-
-class _Watch:
-    """Waits for the program to import loguru, and has the logger adopted before it is used.
-
-    By its shape a finder of ``sys.meta_path``: ``importlib.abc``, which has a base class for them,
-    takes 8 ms to import.
-    """
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname != _LIBRARY:
-            return None
-        self.end()
-        spec = importlib.util.find_spec(_LIBRARY)
-        if spec is None or spec.loader is None:
-            sys.meta_path.insert(0, self)  # not there; perhaps later
-            return None
-        spec.loader = _AdoptingLoader(spec.loader)  # type: ignore[assignment]
-        return spec
-
-    def end(self) -> None:
-        """Watch no longer."""
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)
-
-
-class _AdoptingLoader:
-    """Loads loguru as it would have been, and then has its logger adopted."""
-
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        assert module.__spec__ is not None
-        module.__spec__.loader = module.__loader__ = self._loader  # as if we had not been here
-        self._loader.exec_module(module)
-        _stand_in.adopt()
-
-
-_stand_in = _StandIn()
-if not TYPE_CHECKING:
-    logger = _stand_in
-
-_watch = _Watch()
-sys.meta_path.insert(0, _watch)
-if _LIBRARY in sys.modules:
-    _watch.end()
-    _stand_in.adopt()
+    with _lock:
+        _users += step
+        if _users:
+            logger.enable(_PACKAGE)
+        else:
+            logger.disable(_PACKAGE)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from opencode_sync.deadline import Deadline
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 
 __all__ = ["Notifier"]
 

@@ -16,6 +16,10 @@ class ReconnectPolicy:
 
     The first ``connect`` is never repeated by itself: its caller gets the error. After it has once
     succeeded, a lost connection is restored in the background, with growing, jittered pauses.
+
+    This is the client's circuit breaker, too. While the backend is known to be down there is at
+    most one attempt at a time, however many threads call; ``IpcClient.retry_in`` and
+    ``StateChange.retry_in`` say when the next one comes.
     """
 
     initial_delay: float = 0.1
@@ -38,7 +42,8 @@ class ReconnectPolicy:
 
     wait_while_down: bool = True
     """Whether calls made while the connection is down wait for it, for at most their own time-out.
-    False: they fail at once, saying when the next attempt is."""
+    False: they fail at once, within microseconds and without touching the network; the error's
+    ``retry_in`` says when the next attempt is."""
 
     def __post_init__(self) -> None:
         for field, low in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from opencode_sync.masking import remember_secret
 from opencode_sync.transport.base import TransportClosed, TransportError
 
 __all__ = ["Redactor"]
@@ -18,6 +19,7 @@ class Redactor:
 
     def __init__(self, token: str) -> None:
         self._token = token
+        remember_secret(token)
 
     def __call__(self, text: str) -> str:
         """Return ``text`` without the token."""

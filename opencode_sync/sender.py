@@ -11,7 +11,6 @@ from typing import Any, Final
 from opencode_sync.call import Call
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.keeper import Keeper
-from opencode_sync.metrics import Metrics
 from opencode_sync.transport.base import Transport, TransportClosed, TransportError
 
 __all__ = ["Sender"]
@@ -41,7 +40,6 @@ class Sender:
         *,
         name: str,
         keeper: Keeper,
-        metrics: Metrics | None,
         on_broken: Callable[[TransportError], None],
     ) -> None:
         """Make a sender.
@@ -50,13 +48,11 @@ class Sender:
             transport: Where to write.
             name: What to call the thread that writes when the peer is slow.
             keeper: Sends on what waits for more to go with it.
-            metrics: Told of each request written.
             on_broken: Called on the writing thread when the link failed.
         """
         self._transport = transport
         self._name = name
         self._keeper = keeper
-        self._metrics = metrics
         self._on_broken = on_broken
         # Appended to by everyone, popped by the writer: each an atomic step of the deque.
         self._queue: deque[tuple[Call[Any], bytes]] = deque()
@@ -225,6 +221,7 @@ class Sender:
         return True
 
     def _next_batch(self) -> tuple[list[Call[Any]], list[bytes]]:
+        """Return calls that are to be written now, marked as sent, and their messages."""
         calls: list[Call[Any]] = []
         messages: list[bytes] = []
         size = 0
@@ -236,8 +233,6 @@ class Sender:
             call.sent = True
             if call.claimed:
                 continue
-            if self._metrics is not None:
-                self._metrics.record_request_sent(call.operation)
             calls.append(call)
             messages.append(message)
             size += len(message)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from opencode_sync.deadline import Deadline
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.metrics import Metrics
 from opencode_sync.notifier import Notifier
 

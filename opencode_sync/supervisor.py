@@ -194,6 +194,19 @@ class Supervisor:
         connection = self._connection
         return connection is not None and connection.is_current_thread()
 
+    @property
+    def retry_in(self) -> float | None:
+        """Seconds until the next attempt; None while none is planned. Any thread may ask."""
+        if self._timer is None:
+            return None
+        return max(0.0, self._next_attempt_at - time.monotonic())
+
+    @property
+    def endpoint(self) -> str | None:
+        """Where the connection of the moment goes, if there is one."""
+        live = self._live
+        return None if live is None else live.endpoint
+
     def disown(self) -> None:
         """Free the descriptor in a forked child. Takes no lock: its holder may not exist here."""
         if self._connection is not None:
@@ -382,10 +395,10 @@ class Supervisor:
     def _down_error(self, *, sent: bool) -> IpcConnectionError:
         cause = self._last_cause
         because = "" if cause is None else f": {cause}"
+        seconds = None if self._closing else self.retry_in
         if self._closing:
             text = "the client is being closed"
-        elif self._timer is not None:
-            seconds = max(0.0, self._next_attempt_at - time.monotonic())
+        elif seconds is not None:
             text = f"the connection is down{because}; the next attempt is in {seconds:.1f} s"
         elif self._opening is not None:
             text = f"the client is still connecting{because}"
@@ -393,6 +406,6 @@ class Supervisor:
             text = f"the client is not connected{because}; call connect() to connect again"
         else:
             text = "the client is not connected; call connect(), or use it in a with block"
-        error = IpcConnectionError(text, request_sent=sent)
+        error = IpcConnectionError(text, request_sent=sent, retry_in=seconds)
         error.__cause__ = cause
         return error

@@ -15,8 +15,11 @@ import typer
 from opencode_sync.cli.connection import Verbose, state_of
 from opencode_sync.cli.errors import CommandError, ExitCode
 from opencode_sync.cli.output import print_line
+from opencode_sync.extras import needs_opentelemetry
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
     from opencode_sync.gateway.serve import StopRequest
 
 __all__ = ["BackendKind", "gateway"]
@@ -101,6 +104,14 @@ def gateway(
             "removed at the end. Without it: one in your own runtime folder, where clients look.",
         ),
     ] = None,
+    trace: Annotated[
+        bool,
+        typer.Option(
+            "--trace",
+            help="Report each request, and each call to OpenCode that it takes, to OpenTelemetry. "
+            "Start it as: opentelemetry-instrument opencode-sync gateway --trace",
+        ),
+    ] = False,
     until_stdin_ends: Annotated[
         bool,
         # For a program that starts a gateway for itself: the system closes the pipe between them
@@ -117,6 +128,7 @@ def gateway(
     from opencode_sync.gateway.serve import StopRequest, choose_backend, run
     from opencode_sync.runtime_file import default_runtime_file
 
+    tracer_provider = _tracer_provider() if trace else None
     try:
         chosen = choose_backend(
             backend.value,
@@ -129,7 +141,12 @@ def gateway(
         )
         # The gateway closes its backend, if it comes that far.
         with contextlib.closing(chosen):
-            served = Gateway(chosen, port=port, runtime_file=runtime_file or default_runtime_file())
+            served = Gateway(
+                chosen,
+                port=port,
+                runtime_file=runtime_file or default_runtime_file(),
+                tracer_provider=tracer_provider,
+            )
             stop = StopRequest()
             if until_stdin_ends:
                 _stop_when_stdin_ends(stop)
@@ -175,6 +192,20 @@ def _check_combination(
             "--database is the embedded store's file and cannot go with --backend opencode; leave "
             "one of them out."
         )
+
+
+def _tracer_provider() -> TracerProvider:
+    """Return the provider that whoever started this process has set up."""
+    with needs_opentelemetry("--trace"):
+        from opentelemetry import trace
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, trace.ProxyTracerProvider):  # which stands for none
+        raise CommandError(
+            "--trace reports to OpenTelemetry, and nothing is set up to take spans; start it as: "
+            "opentelemetry-instrument opencode-sync gateway --trace",
+            ExitCode.CONFIGURATION,
+        )
+    return provider
 
 
 def _announce(text: str) -> None:

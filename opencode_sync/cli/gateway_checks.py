@@ -8,7 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from opencode_sync import EnvironmentConfigProvider, __version__
+from opencode_sync import (
+    ConnectionState,
+    EnvironmentConfigProvider,
+    ReconnectPolicy,
+    __version__,
+)
 from opencode_sync.cli.checks import PROVIDERS, START, Finding, Level
 from opencode_sync.errors import (
     IpcAuthenticationError,
@@ -27,6 +32,12 @@ __all__ = ["check_gateway"]
 
 _ANSWER_SECONDS: Final = 3.0
 _ROUNDS: Final = 20
+
+_LONGEST_PAUSE: Final = ReconnectPolicy().maximum_delay + ReconnectPolicy().jitter
+_MEANWHILE: Final = (
+    "programs that were connected try again by themselves, each by one attempt every "
+    f"{_LONGEST_PAUSE:.1f} s or sooner, and their calls wait for it or fail at once"
+)
 
 
 def check_gateway(config_file: Path | None, open_link: Callable[..., Any]) -> list[Finding]:
@@ -54,18 +65,22 @@ def check_gateway(config_file: Path | None, open_link: Callable[..., Any]) -> li
         return [Finding("gateway", Level.PROBLEM, error.message, None, {"endpoint": None})]
     except IpcError as error:
         wrong_token = isinstance(error, IpcAuthenticationError)
+        text = error.message if wrong_token else f"{error.message}; {_MEANWHILE}"
         remedy = (
             "give the token that the gateway was started with"
             if wrong_token
             else f"look at the gateway, or start it anew: {START}"
         )
-        return [
-            Finding("gateway", Level.PROBLEM, error.message, remedy, {"endpoint": link.endpoint})
-        ]
+        details = {"endpoint": link.endpoint, "state": ConnectionState.FAILED.value}
+        return [Finding("gateway", Level.PROBLEM, text, remedy, details)]
 
 
 def _gateway(client: IpcClient, endpoint: str, connected: float) -> Finding:
-    details: dict[str, Any] = {"endpoint": endpoint, "connect_ms": round(connected, 3)}
+    details: dict[str, Any] = {
+        "endpoint": endpoint,
+        "state": ConnectionState.CONNECTED.value,
+        "connect_ms": round(connected, 3),
+    }
     text = f"reached at {endpoint} in {connected:.1f} ms"
     try:
         info = client.get_backend_info()

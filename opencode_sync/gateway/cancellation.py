@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 
 __all__ = ["Cancellation"]
 

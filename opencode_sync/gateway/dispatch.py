@@ -26,7 +26,7 @@ from opencode_sync.gateway.handlers import HANDLERS
 from opencode_sync.gateway.handlers_runs import RUN_HANDLERS, RunHandler, run_seconds
 from opencode_sync.gateway.link import Link
 from opencode_sync.gateway.pushes import EventEncoder, Pushes
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["Dispatcher", "decode_request", "error_answer"]
@@ -94,7 +94,7 @@ class Dispatcher:
         except WouldWait:
             return None
         except Exception as error:  # noqa: BLE001
-            return _error(request, error)
+            return _encoded_error(request, self._error(request, error))
 
     def answer(self, request: ipc_pb2.IpcClientMessage, directory: str = "") -> bytes:
         """Return the encoded answer; never raises."""
@@ -102,7 +102,7 @@ class Dispatcher:
         try:
             answer = self._encoded(self._answer(request, operation, directory), operation)
         except Exception as error:  # noqa: BLE001
-            return _error(request, error)
+            return _encoded_error(request, self._error(request, error))
         self._sizes.note(request, directory, len(answer))
         return answer
 
@@ -132,7 +132,7 @@ class Dispatcher:
             return self._encoded(answer, operation)
         except Exception as error:  # noqa: BLE001
             pushes.shut()
-            return _error(request, error, cancellation)
+            return _encoded_error(request, self._error(request, error, cancellation))
 
     def pushes(
         self, link: Link, request: ipc_pb2.IpcClientMessage, on_end: Callable[[str], object]
@@ -159,10 +159,11 @@ class Dispatcher:
             return self._backend_for(directory).subscribe(
                 request.subscribe, sink, deadline=Deadline.after(self._request_timeout)
             )
-        except BackendError:
-            raise
         except Exception as error:
-            raise _hidden(request, error) from error
+            told = self._error(request, error)
+            if told is error:
+                raise
+            raise told from error
 
     def _answer(
         self, request: ipc_pb2.IpcClientMessage, operation: str | None, directory: str
@@ -211,6 +212,19 @@ class Dispatcher:
             return min(request.sync_auth_keys.timeout_secs, self._prompt_timeout)
         return self._request_timeout
 
+    def _error(
+        self,
+        request: ipc_pb2.IpcClientMessage,
+        error: Exception,
+        cancellation: Cancellation | None = None,
+    ) -> BackendError:
+        """Return what the client is told of whatever went wrong."""
+        if not isinstance(error, BackendError):
+            error = _hidden(request, error)
+        if cancellation is not None and cancellation.cancelled:
+            error = BackendError(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, cancellation.reason)
+        return error
+
     def _encoded(self, answer: ipc_pb2.IpcServerMessage, operation: str | None) -> bytes:
         try:
             encoded = answer.SerializeToString()
@@ -234,16 +248,7 @@ _LESS: Mapping[str | None, str] = {
 }
 
 
-def _error(
-    request: ipc_pb2.IpcClientMessage,
-    error: Exception,
-    cancellation: Cancellation | None = None,
-) -> bytes:
-    """Return the encoded answer for whatever went wrong."""
-    if not isinstance(error, BackendError):
-        error = _hidden(request, error)
-    if cancellation is not None and cancellation.cancelled:
-        error = BackendError(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, cancellation.reason)
+def _encoded_error(request: ipc_pb2.IpcClientMessage, error: BackendError) -> bytes:
     return error_answer(request.request_id, error.code, error.message)
 
 

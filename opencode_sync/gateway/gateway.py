@@ -10,22 +10,28 @@ import os
 import socket
 import threading
 import uuid
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import IpcArgumentError, IpcError, IpcUsageError
+from opencode_sync.extras import needs_opentelemetry
 from opencode_sync.gateway.backends.base import Backend
 from opencode_sync.gateway.dispatch import Dispatcher
 from opencode_sync.gateway.limits import GatewayLimits
 from opencode_sync.gateway.link import MemoryLink
 from opencode_sync.gateway.peers import Peers
 from opencode_sync.gateway.workers import WorkerPool
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
+from opencode_sync.masking import remember_secret
 from opencode_sync.transport.memory import MemoryTransport, memory_link
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
     from opencode_sync.gateway.listener import Listener
 
 __all__ = ["Gateway", "GatewayError"]
@@ -49,9 +55,12 @@ class Gateway:
         auth_token: What clients have to show; None makes a fresh one.
         runtime_file: Where to leave port and token for clients; None leaves them nowhere.
         limits: How much to take on.
+        tracer_provider: Where OpenTelemetry spans go: one for each request, in the trace that it
+            brings along, and one for each call to OpenCode that it takes. None: no spans.
 
     Raises:
         IpcArgumentError: an argument is wrong; names the field.
+        IpcConfigError: ``tracer_provider`` is none, or OpenTelemetry is not installed.
     """
 
     def __init__(
@@ -62,20 +71,17 @@ class Gateway:
         auth_token: str | None = None,
         runtime_file: Path | None = None,
         limits: GatewayLimits | None = None,
+        tracer_provider: TracerProvider | None = None,
     ) -> None:
         self._backend = backend
         self._wanted_port = _checked_port(port)
         self._auth_token = _checked_token(auth_token)
+        remember_secret(self._auth_token)
         self._runtime_file = runtime_file
         self._limits = limits or GatewayLimits()
         self._workers = WorkerPool("opencode-sync-gateway-worker")
         self._peers = Peers(
-            dispatcher=Dispatcher(
-                backend,
-                request_timeout=self._limits.request_timeout,
-                prompt_timeout=self._limits.prompt_timeout,
-                max_message_size=self._limits.max_message_size,
-            ),
+            dispatcher=self._new_dispatcher(tracer_provider),
             workers=self._workers,
             token=self._auth_token,
             limits=self._limits,
@@ -230,6 +236,22 @@ class Gateway:
         if self._stopped:
             raise IpcUsageError("the gateway was stopped; make a new one")
 
+    def _new_dispatcher(self, tracer_provider: TracerProvider | None) -> Dispatcher:
+        dispatcher: Callable[..., Dispatcher] = Dispatcher
+        if tracer_provider is not None:
+            with needs_opentelemetry("tracer_provider"):
+                from opencode_sync.gateway.tracing import TracedDispatcher
+
+            dispatcher = partial(
+                TracedDispatcher, tracer_provider=tracer_provider, endpoint=lambda: self.endpoint
+            )
+        return dispatcher(
+            self._backend,
+            request_timeout=self._limits.request_timeout,
+            prompt_timeout=self._limits.prompt_timeout,
+            max_message_size=self._limits.max_message_size,
+        )
+
     def _start_backend(self) -> None:
         if not self._backend_started:
             self._backend.start()
@@ -254,6 +276,8 @@ class Gateway:
                     port=listener.port,
                     max_message_size=self._limits.max_message_size,
                     send_timeout=self._limits.send_timeout,
+                    ping_interval=self._limits.ping_interval,
+                    ping_timeout=self._limits.ping_timeout,
                     later=self._workers.submit,
                 )
             )

@@ -46,6 +46,12 @@ class GatewayLimits:
     send_timeout: float = 10.0
     """Seconds a client may take nothing of what is written to it, before it is dropped."""
 
+    ping_interval: float = 20.0
+    """Seconds a client over a socket may send nothing before it is pinged. Any byte counts."""
+
+    ping_timeout: float = 20.0
+    """Seconds it may then go on to send nothing, not even the pong, before it is dropped."""
+
     request_timeout: float = 30.0
     """Seconds the backend has for one request, unless that waits for a model."""
 

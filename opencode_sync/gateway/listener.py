@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 
 from opencode_sync.deadline import Deadline
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 
 __all__ = ["Listener"]
 

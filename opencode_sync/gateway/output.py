@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.sockets import wait_for
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 
 __all__ = ["Output"]
 

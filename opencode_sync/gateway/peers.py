@@ -19,7 +19,7 @@ from opencode_sync.gateway.limits import GatewayLimits
 from opencode_sync.gateway.link import Link
 from opencode_sync.gateway.session import PeerSession
 from opencode_sync.gateway.workers import WorkerPool
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 
 __all__ = ["Peers"]
 

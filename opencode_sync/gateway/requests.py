@@ -32,7 +32,7 @@ from opencode_sync.gateway.limits import GatewayLimits
 from opencode_sync.gateway.link import Link
 from opencode_sync.gateway.pushes import Pushes
 from opencode_sync.gateway.workers import WorkerPool
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.transport.base import TransportClosed
 from opencode_sync.wire import ipc_pb2
 

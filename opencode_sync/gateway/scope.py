@@ -16,7 +16,9 @@ _SHOWN_CHARACTERS = 80
 
 
 def unwrap(request: ipc_pb2.IpcClientMessage) -> tuple[ipc_pb2.IpcClientMessage, str]:
-    """Return the request that is meant, with the id of the message, and its folder, "" for none.
+    """Return the request that is meant, as the message's own, and its folder, "" for none.
+
+    What the message says about the request (its id, its trace) is the request's then.
 
     Raises:
         BackendError: INVALID_MESSAGE, saying what is wrong with the wrapping.
@@ -32,6 +34,7 @@ def unwrap(request: ipc_pb2.IpcClientMessage) -> tuple[ipc_pb2.IpcClientMessage,
     if inner.WhichOneof("payload") == "scoped":
         raise _invalid("scoped.request must not be scoped itself; name one directory")
     inner.request_id = request.request_id
+    inner.traceparent, inner.tracestate = request.traceparent, request.tracestate
     return inner, directory
 
 

@@ -22,7 +22,7 @@ from opencode_sync.gateway.link import (
 )
 from opencode_sync.gateway.requests import Requests
 from opencode_sync.gateway.workers import WorkerPool
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.transport.base import TransportClosed, TransportError, TransportTimeout
 from opencode_sync.wire import ipc_pb2
 

@@ -6,6 +6,11 @@ would freeze its connection, its keep-alive and the server's end. Here one threa
 waits in a write; whoever has something to send adds it to an output that is written apart from the
 protocol, and that drops a peer who takes nothing.
 
+A client may be silent for as long as it likes. But one that is gone without a word (a half-open
+link, a stopped program) would keep its place and its subscriptions for ever, so after a while of
+silence it is pinged, and ended when nothing comes at all. It is the reading thread that does so,
+because it is the one that waits meanwhile.
+
 Requests from browsers are refused by their ``Origin``, and names that were made to point here (DNS
 rebinding) by their ``Host``.
 """
@@ -16,6 +21,7 @@ import contextlib
 import http
 import logging
 import socket
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -26,10 +32,10 @@ from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from opencode_sync.deadline import Deadline
-from opencode_sync.gateway.link import TOO_BIG, Link
+from opencode_sync.gateway.link import INTERNAL_ERROR, TOO_BIG, Link
 from opencode_sync.gateway.output import Output
 from opencode_sync.gateway.sockets import wait_for
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.transport.base import (
     TransportClosed,
     TransportError,
@@ -67,6 +73,8 @@ class WebSocketLink(Link):
         port: Where we listen, which the peer's ``Host`` header has to name.
         max_message_size: Bytes a message from the peer may have.
         send_timeout: Seconds the peer may take nothing of what is written.
+        ping_interval: Seconds without a deadline that the peer may send nothing before a ping.
+        ping_timeout: Seconds it may then go on to send nothing before it is ended.
         later: Runs a job on another thread soon; returns False when it cannot.
     """
 
@@ -77,10 +85,14 @@ class WebSocketLink(Link):
         port: int,
         max_message_size: int,
         send_timeout: float,
+        ping_interval: float,
+        ping_timeout: float,
         later: Callable[[Callable[[], object]], bool],
     ) -> None:
         sock.setblocking(False)
         self._socket = sock
+        self._ping_interval = ping_interval
+        self._ping_timeout = ping_timeout
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
         # The reader's own.
         self._fragments: list[bytes] = []
@@ -183,10 +195,28 @@ class WebSocketLink(Link):
                 try:
                     return self._socket.recv(_READ_SIZE)
                 except (BlockingIOError, InterruptedError):
-                    if not wait_for(self._socket, deadline):
+                    if not self._wait_for_bytes(deadline):
                         raise TransportTimeout("the peer sent nothing in time") from None
         except OSError as error:
             raise TransportClosed(f"the connection was lost ({error})") from error
+
+    def _wait_for_bytes(self, deadline: Deadline) -> bool:
+        """Wait until the peer has sent something; returns False at the deadline.
+
+        One that may take for ever is pinged when it is silent for long. Any byte counts as life.
+        """
+        if deadline.at is not None:  # of the handshake, or of the goodbye
+            return wait_for(self._socket, deadline)
+        if wait_for(self._socket, Deadline.after(self._ping_interval)):
+            return True
+        if not self._send_control(self._protocol.send_ping):
+            return wait_for(self._socket, deadline)  # whoever said goodbye sees to the end
+        while not wait_for(self._socket, Deadline.after(self._ping_timeout)):
+            # While something is left to write, the ping may not have left either, and the output
+            # drops a peer that takes nothing.
+            if self._output.has_room(sys.maxsize):
+                self._fail(INTERNAL_ERROR, f"no answer to a ping for {self._ping_timeout:g} s")
+        return True
 
     def _collect(self, event: Event) -> None:
         """Add a frame to the message it belongs to."""
@@ -260,13 +290,7 @@ class WebSocketLink(Link):
             self._output.write_at_once()
 
     def nudge(self) -> bool:
-        with self._lock:
-            if self._output.dead or self._protocol.state is not State.OPEN:
-                return False
-            self._protocol.send_pong(b"")
-            self._output.add(self._protocol.data_to_send())
-        self._output.write_at_once()
-        return not self._output.dead
+        return self._send_control(self._protocol.send_pong)
 
     def close(self, code: int, reason: str, deadline: Deadline) -> None:
         with self._lock:
@@ -280,3 +304,13 @@ class WebSocketLink(Link):
 
     def abort(self) -> None:
         self._output.abort()
+
+    def _send_control(self, send: Callable[[bytes], object]) -> bool:
+        """Send a ping or pong, without waiting; returns False when the link has ended."""
+        with self._lock:
+            if self._output.dead or self._protocol.state is not State.OPEN:
+                return False
+            send(b"")
+            self._output.add(self._protocol.data_to_send())
+        self._output.write_at_once()
+        return not self._output.dead

@@ -1,9 +1,22 @@
-"""For testing programs that use ``opencode_sync``: connections on which things go wrong.
+"""For testing programs that use ``opencode_sync``.
 
-Say what shall go wrong with ``Fault`` and ``FaultPlan``, and let it happen either on real sockets,
-with a ``FaultProxy`` in front of any backend, or in memory, with ``FaultyTransports``. What happens
-is decided by the plan's seed, so that a failing run can be replayed: the plan's ``repr`` is the
-expression that makes it again, and it is shown with the failure.
+``docs/guides/testing.md`` shows how; in short:
+
+=========================================  =====================================================
+``FakeIpcClient``                          the client, with a made-up backend: what most tests need
+``ScriptedBackend``                        expect this request, answer that, in this order
+``Fault``, ``FaultPlan``, ``FaultProxy``,  connections on which things go wrong, by a seed
+``FaultyTransports``
+``Recorder``, ``replay``                   a real conversation in a file, and out of it again
+``opencode_sync.testing.plugin``           all of these as pytest fixtures
+=========================================  =====================================================
+
+The core of the package is all this needs, and importing it brings nothing along: each name is
+loaded when it is first used. Threads are named ``opencode-sync-testing-...`` and are joined by
+whatever started them.
+
+What goes wrong with a ``FaultPlan`` is decided by its seed, so that a failing run can be replayed:
+the plan's ``repr`` is the expression that makes it again, and it is shown with the failure.
 
 ==============================  ===============  ================================================
 fault                           only by a proxy  what the other side sees
@@ -17,23 +30,99 @@ fault                           only by a proxy  what the other side sees
 ``reset``, ``cut``, ``close``                    the end, rude to polite
 ``refuse``                                       no connection
 ==============================  ===============  ================================================
-
-The core of the package is all this needs. Threads are named ``opencode-sync-testing-...`` and are
-joined by whatever started them.
 """
 
-from opencode_sync.testing.faults import Direction, Fault, FaultKind
-from opencode_sync.testing.plan import FaultPlan, Injection
-from opencode_sync.testing.proxy import FaultProxy
-from opencode_sync.testing.transport import FaultyTransport, FaultyTransports
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opencode_sync.testing.fake import FakeCall, FakeIpcClient
+    from opencode_sync.testing.faults import Direction, Fault, FaultKind
+    from opencode_sync.testing.fixtures import Faults
+    from opencode_sync.testing.gate import Gate
+    from opencode_sync.testing.plan import FaultPlan, Injection
+    from opencode_sync.testing.proxy import FaultProxy
+    from opencode_sync.testing.recording import Recorder
+    from opencode_sync.testing.replaying import Replay, replay
+    from opencode_sync.testing.script import Expectation, ScriptError
+    from opencode_sync.testing.scripted import ScriptedBackend
+    from opencode_sync.testing.steps import (
+        AskPermission,
+        AskQuestion,
+        Fail,
+        Pause,
+        Retry,
+        Say,
+        Step,
+        Think,
+        UseTool,
+    )
+    from opencode_sync.testing.transport import FaultyTransport, FaultyTransports
 
 __all__ = [
+    "AskPermission",
+    "AskQuestion",
     "Direction",
+    "Expectation",
+    "Fail",
+    "FakeCall",
+    "FakeIpcClient",
     "Fault",
     "FaultKind",
     "FaultPlan",
     "FaultProxy",
+    "Faults",
     "FaultyTransport",
     "FaultyTransports",
+    "Gate",
     "Injection",
+    "Pause",
+    "Recorder",
+    "Replay",
+    "Retry",
+    "Say",
+    "ScriptError",
+    "ScriptedBackend",
+    "Step",
+    "Think",
+    "UseTool",
+    "replay",
 ]
+
+_MODULES = {
+    "fake": ("FakeCall", "FakeIpcClient"),
+    "faults": ("Direction", "Fault", "FaultKind"),
+    "fixtures": ("Faults",),
+    "gate": ("Gate",),
+    "plan": ("FaultPlan", "Injection"),
+    "proxy": ("FaultProxy",),
+    "recording": ("Recorder",),
+    "replaying": ("Replay", "replay"),
+    "script": ("Expectation", "ScriptError"),
+    "scripted": ("ScriptedBackend",),
+    "steps": (
+        "AskPermission",
+        "AskQuestion",
+        "Fail",
+        "Pause",
+        "Retry",
+        "Say",
+        "Step",
+        "Think",
+        "UseTool",
+    ),
+    "transport": ("FaultyTransport", "FaultyTransports"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

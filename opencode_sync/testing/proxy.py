@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from opencode_sync.errors import IpcArgumentError, IpcUsageError
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.testing.faults import Fault, FaultKind
 from opencode_sync.testing.link import ProxiedLink, reset
 from opencode_sync.testing.loop import ProxyLoop

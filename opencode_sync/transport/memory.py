@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 from typing import Final, NoReturn
 
 from opencode_sync.deadline import Deadline
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.transport.base import (
     Transport,
     TransportClosed,

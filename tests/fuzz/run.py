@@ -32,12 +32,15 @@ _HANG = 60.0
 """Seconds after which an input that has not ended hangs."""
 
 _WEIGHTS = {
-    "client_bytes": 0.1,
     "gateway_bytes": 0.1,
+    "client_bytes": 0.1,
+    "session_store": 0.1,
+    "files": 0.3,
     "gateway_before_token": 0.3,
     "handshake": 0.3,
-    "files": 0.1,
+    "opencode_runs": 0.3,
 }
+"""Shares of the inputs, where a target gets fewer than others: each needs a connection or so."""
 
 
 def made(seed: int, target: str, number: int) -> bytes:
@@ -90,16 +93,9 @@ def fuzz(name: str, numbers: range, seed: int, *, watched: bool = False) -> list
 
 
 def _share(inputs: int, names: list[str]) -> dict[str, int]:
-    """Spread inputs over targets: fewer to those that need a connection for each."""
-    weights = {
-        "gateway_bytes": 0.1,
-        "client_bytes": 0.1,
-        "files": 0.3,
-        "gateway_before_token": 0.3,
-        "handshake": 0.3,
-    }
-    total = sum(weights.get(name, 1.0) for name in names)
-    return {name: round(inputs * weights.get(name, 1.0) / total) + 1 for name in names}
+    """Spread inputs over targets."""
+    total = sum(_WEIGHTS.get(name, 1.0) for name in names)
+    return {name: round(inputs * _WEIGHTS.get(name, 1.0) / total) + 1 for name in names}
 
 
 def _random(names: list[str], options: argparse.Namespace) -> int:

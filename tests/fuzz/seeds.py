@@ -266,3 +266,86 @@ CHUNKS: list[bytes] = [
     b"fffffffffffffff\r\n",
     b"1\na\n",
 ]
+
+# A server's answer to a subscription, up to its body.
+SSE_HEADS: list[bytes] = [
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+    b"Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: "
+    + b"9" * 5000
+    + b"\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n",
+    b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 2\r\n\r\nno",
+    b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    b'\r\n1c\r\n{"name":"NotFoundError","data":{}}\r\n0\r\n\r\n',
+    b"HTTP/1.1 500 Oh\r\nX: " + b"x" * 70000 + b"\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n folded\r\nno colon\r\n\r\n",
+    b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+]
+
+# Of a run whose prompt is "msg_OURS", in session "ses_1" with "ses_2" below it.
+_ANSWER = {
+    **MESSAGES[0]["info"],
+    "id": "msg_2",
+    "parentID": "msg_OURS",
+    "time": {"created": 1, "completed": 2},
+}
+_ANSWER.pop("error")
+RUN_MESSAGES: list[Any] = [
+    {
+        "info": {**MESSAGES[1]["info"], "id": "msg_OURS"},
+        "parts": [{**PARTS[0], "messageID": "msg_OURS"}],
+    },
+    {"info": _ANSWER, "parts": [{**part, "messageID": "msg_2"} for part in PARTS]},
+    *(
+        {"info": {**_ANSWER, "id": each, "finish": "unknown"}, "parts": []}
+        for each in ("msg_4", "msg_5", "msg_6")
+    ),
+    {"info": {**_ANSWER, "finish": "tool-calls"}, "parts": [PARTS[-1]]},
+    {"info": {**_ANSWER, "structured": {"a": 1}}, "parts": []},
+    {"info": {**_ANSWER, "finish": None, "error": ERRORS[4]}, "parts": []},
+    {"info": {**_ANSWER, "id": "msg_3", "error": ERRORS[0]}, "parts": []},
+    {"info": {**_ANSWER, "parentID": "msg_other"}, "parts": PARTS},
+    {
+        "info": {**_ANSWER, "finish": "\ud800", "structured": {"\ud800": "\ud800"}},
+        "parts": [{**PARTS[0], "messageID": "msg_2", "text": "\ud800"}],
+    },
+    {"info": {**_ANSWER, "error": {"name": "\ud800", "data": {"message": "\ud800"}}}, "parts": []},
+]
+_CHILD = {**SESSIONS[0], "id": "ses_2", "parentID": "ses_1"}
+_DELTA = {"messageID": "msg_2", "partID": "prt_1", "field": "text", "delta": "h"}
+RUN_EVENTS: list[Any] = [
+    *(
+        _event("message.updated", sessionID="ses_1", info={**each["info"], "sessionID": "ses_1"})
+        for each in RUN_MESSAGES
+    ),
+    *(
+        _event("message.part.updated", sessionID="ses_1", part={**part, "messageID": "msg_2"})
+        for part in PARTS[:4]
+    ),
+    _event("message.part.updated", part={**PARTS[0], "messageID": "msg_OURS"}),
+    _event("message.part.delta", sessionID="ses_1", **_DELTA),
+    _event("message.part.delta", sessionID="ses_2", **_DELTA),
+    _event("message.part.updated", part={**PARTS[0], "messageID": "msg_unheard"}),
+    *(_event("session.status", sessionID="ses_1", status={"type": t}) for t in ("idle", "busy")),
+    _event("session.status", sessionID="ses_1", status={"type": "retry", "attempt": 1, "next": 2}),
+    _event("session.idle", sessionID="ses_1"),
+    _event("session.error", sessionID="ses_1", error=ERRORS[0]),
+    _event("session.created", info=_CHILD),
+    _event("session.deleted", info=SESSIONS[0]),
+    _event("session.compacted", sessionID="ses_1"),
+    _event("permission.asked", id="per_1", sessionID="ses_1", permission="edit", patterns=["*"]),
+    _event("permission.asked", id="per_2", sessionID="ses_2", permission="bash"),
+    _event("permission.asked", id="\ud800", sessionID="ses_1", permission="bash"),
+    _event("message.part.updated", part={**PARTS[0], "id": "\ud800", "messageID": "\ud800"}),
+    _event("permission.replied", sessionID="ses_1", requestID="per_1", reply="reject"),
+    _event("question.asked", id="que_1", sessionID="ses_1", questions=[{"question": "q"}]),
+    _event("question.rejected", sessionID="ses_1", requestID="que_1"),
+    _event("todo.updated", sessionID="ses_1", todos=[]),
+]

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.fuzz import client_targets, document_targets, gateway_targets
+from tests.fuzz import (
+    client_targets,
+    document_targets,
+    gateway_targets,
+    run_targets,
+    store_targets,
+    stream_targets,
+)
 
 __all__ = ["TARGETS", "opened"]
 
@@ -27,12 +34,15 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "opencode_json": _plain(document_targets.opencode_json),
     "opencode_events": _plain(document_targets.opencode_events),
     "opencode_chunks": _plain(document_targets.opencode_chunks),
+    "opencode_stream": stream_targets.Stream,
+    "opencode_runs": run_targets.Runs,
     "opencode_refusals": _plain(document_targets.opencode_refusals),
     "auth_file": _plain(document_targets.auth_file),
     "ipc_config": _plain(document_targets.ipc_config),
     "app_config": _plain(document_targets.app_config),
     "environment_options": _plain(document_targets.environment_options),
     "files": document_targets.Files,
+    "session_store": store_targets.Store,
 }
 
 

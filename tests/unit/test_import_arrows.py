@@ -18,7 +18,7 @@ _ROOT = Path(opencode_sync.__file__).parent
 _TOP = ("gateway", "launch", "cli", "desktop", "testing")
 
 # A leaf that everybody may use.
-_EVERYWHERE = ("logs",)
+_EVERYWHERE = ("logger",)
 
 # Who may know of one of them all the same.
 _SHOWN = {("", "launch")}
@@ -131,14 +131,24 @@ def test_all_modules_were_read() -> None:
         ("deadline", (), ()),
         ("cancel", (), ()),
         ("varint", (), ()),
-        ("logs", (), ()),
+        ("logs", ("errors", "log_sinks"), ()),
+        ("log_sinks", ("errors", "masking"), ()),
+        ("masking", (), ()),
         ("errors", ("wire",), ()),
         ("transport", ("transport", "errors", "wire", "deadline"), ("config", "options")),
         ("operations", ("operations", "errors", "varint", "wire"), ()),
         ("times", ("errors", "wire"), ()),
         ("messages", ("errors", "times", "wire"), ()),
         ("types", ("messages", "times", "wire"), ()),
-        ("metrics", ("errors",), ("state",)),
+        ("extras", ("errors",), ()),
+        ("metrics", ("metrics", "errors", "extras"), ("state",)),
+        ("telemetry", ("errors",), ()),
+        ("metered", ("call", "metrics", "sender"), ()),
+        (
+            "tracing",
+            ("call", "calls", "cancel", "errors", "operations", "telemetry", "wire"),
+            (),
+        ),
         ("notifier", ("deadline",), ()),
         ("keeper", ("deadline",), ()),
         ("reconnect", ("errors",), ()),
@@ -147,14 +157,29 @@ def test_all_modules_were_read() -> None:
         ("prompts", ("errors", "messages", "run_events", "wire"), ()),
         (
             "testing",
-            ("testing", "transport.base", "deadline", "errors"),
-            ("config", "options"),
+            (
+                "testing",
+                "gateway",
+                "client",
+                "config",
+                "call",
+                "reconnect",
+                "operations",
+                "transport",
+                "deadline",
+                "errors",
+                "masking",
+                "wire",
+            ),
+            ("metrics", "options"),
         ),
+        # Imported by every pytest run of an environment that has the package.
+        ("testing.plugin", ("testing",), ("client", "gateway")),
         ("state", ("deadline", "errors", "metrics", "notifier"), ()),
         ("pending", ("call", "errors"), ()),
         (
             "call",
-            ("cancel", "deadline", "errors", "metrics", "notifier", "operations"),
+            ("cancel", "deadline", "errors", "notifier", "operations"),
             (),
         ),
         (
@@ -167,6 +192,9 @@ def test_all_modules_were_read() -> None:
                 "deadline",
                 "errors",
                 "runtime_file",
+                "extras",
+                "masking",
+                "telemetry",
                 "varint",
             ),
             (),
@@ -199,6 +227,24 @@ def test_launching_knows_the_gateway_only_while_it_runs() -> None:
     assert all(each.lazy or each.typing for each in of_gateway)
 
 
+def test_telemetry_is_imported_by_those_who_use_it_only() -> None:
+    """Everybody else names its types, or imports it when it is asked for."""
+    users = {
+        name
+        for name, imports in IMPORTS.items()
+        for each in imports
+        if _inside(each.module, "opentelemetry") and not (each.typing or each.lazy)
+    }
+    assert users == {"telemetry", "tracing", "gateway.tracing"}
+    importers = {
+        name
+        for name, imports in IMPORTS.items()
+        for each in imports
+        if each.own and each.module in users and not each.lazy
+    }
+    assert importers <= users
+
+
 def test_one_connection_knows_nothing_of_the_client_around_it() -> None:
     around = ("client", "futures", "supervisor", "reconnect", "providers")
     parts = ("connection", "answers", "handshake", "sender", "liveness", "deadlines", "binding")
@@ -224,11 +270,11 @@ def test_no_module_imports_the_package_that_it_is_part_of() -> None:
 
 
 def test_loguru_is_imported_by_nobody_but_the_log() -> None:
-    """It takes longer than all the rest; ``opencode_sync.logs`` has a logger that waits for it."""
+    """It takes longer than all the rest; ``opencode_sync.logger`` is one that waits for it."""
     those = {
         name for name, imports in IMPORTS.items() if any(x.module == "loguru" for x in imports)
     }
-    assert those == {"logs", "cli.log"}
+    assert those == {"logger", "logs", "log_sinks", "cli.log"}
 
 
 def test_imports_at_import_time_make_no_circle() -> None:
@@ -255,7 +301,19 @@ def test_imports_at_import_time_make_no_circle() -> None:
         ("click", ("cli",)),
         ("rich", ("cli",)),
         ("PySide6", ("desktop",)),
-        ("opentelemetry", ("metrics",)),
+        (
+            "opentelemetry",
+            (
+                "metrics",
+                "telemetry",
+                "tracing",
+                "client",
+                "launch",
+                "gateway",
+                "cli",
+                "testing.fake",
+            ),
+        ),
         ("tenacity", ("reconnect", "gateway")),
         ("pytest", ("testing",)),
         ("asyncio", ()),

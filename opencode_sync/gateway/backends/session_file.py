@@ -25,7 +25,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError, WouldWait
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["SessionFile"]
@@ -64,6 +64,9 @@ _PROBLEMS = {
     sqlite3.SQLITE_CORRUPT: f"is damaged; {_MOVE_AWAY}",
     sqlite3.SQLITE_NOTADB: f"is not a session store; {_MOVE_AWAY}",
 }
+
+_OF_SQLITE = (sqlite3.Error, MemoryError, UnicodeDecodeError)
+"""What may come out of a call of SQLite's; the last when it quotes what is damaged."""
 
 
 class _Change:
@@ -124,7 +127,7 @@ class SessionFile:
             except BaseException as error:
                 if writer is not None:
                     writer.close()
-                if isinstance(error, (sqlite3.Error, MemoryError)):
+                if isinstance(error, _OF_SQLITE):
                     raise self._explained(error) from error
                 raise
             self._writer = writer
@@ -232,6 +235,10 @@ class SessionFile:
                 f"was written by a newer opencode-sync (its format is {version}, this one knows "
                 f"{_SCHEMA_VERSION}); update opencode-sync, or name a different file"
             )
+        # SQLite notices damage when it comes across it, and until then may put what it is given
+        # where it is not found again. This takes 80 ms for 100,000 sessions.
+        if writer.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
+            raise self.refused(f"is damaged; {_MOVE_AWAY}")
         if writer.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise self.refused("lies on a file system without shared memory; name a local file")
         writer.execute("BEGIN IMMEDIATE")
@@ -289,7 +296,7 @@ class SessionFile:
             if reader is None:
                 reader = self._connect()
             yield reader
-        except sqlite3.Error as error:
+        except _OF_SQLITE as error:
             raise self._explained(error) from error
         finally:
             with self._lock:
@@ -365,6 +372,8 @@ class SessionFile:
             return BackendError(error.code, error.message)  # one for each caller
         if isinstance(error, MemoryError):
             return self.refused("needs more memory than there is; free some, and try again")
+        if isinstance(error, UnicodeDecodeError) or str(error).startswith("Could not decode"):
+            return self.refused(_PROBLEMS[sqlite3.SQLITE_CORRUPT])
         # The low byte is the kind of problem, the rest its detail.
         kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         return self.refused(_PROBLEMS.get(kind, f"failed ({error}); try again"))

@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -151,3 +152,68 @@ def test_gateways_that_start_at_once_leave_a_file_that_leads_to_one_of_them(
             gateway.stop()
     assert not runtime_file.exists()
     assert list(runtime_file.parent.iterdir()) == []
+
+
+_GATEWAY = """
+import sys
+from pathlib import Path
+from opencode_sync.errors import IpcError
+from opencode_sync.gateway import EmbeddedBackend, Gateway
+from opencode_sync.gateway.serve import run
+
+gateway = Gateway(EmbeddedBackend(sys.argv[1]), runtime_file=Path(sys.argv[2]))
+sys.stdin.readline()
+try:
+    sys.exit(run(gateway, announce=lambda line: print("serves", flush=True)))
+except IpcError as error:
+    print(error, flush=True)
+    sys.exit(1)
+"""
+
+
+@posix_only
+def test_of_gateway_processes_that_start_at_once_clients_find_one_that_serves(
+    runtime_file: Path, tmp_path: Path
+) -> None:
+    """And it is one on the same store, whichever that is; none takes away another's file."""
+    command = [sys.executable, "-c", _GATEWAY, str(tmp_path / "sessions.db"), str(runtime_file)]
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for _ in range(3):
+            process = stack.enter_context(
+                subprocess.Popen(
+                    command,
+                    cwd=Path(__file__).parents[3],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            stack.callback(process.kill)
+            processes.append(process)
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        said = []
+        for process in processes:
+            assert process.stdout is not None
+            said.append(process.stdout.readline().strip())
+        serving = [each for each, line in zip(processes, said, strict=True) if line == "serves"]
+        assert serving
+        refused = [line for line in said if line != "serves"]
+        assert all("--runtime-file" in line for line in refused), refused
+        with IpcClient(FileConfigProvider(runtime_file)) as client:
+            session = client.create_session("kept")
+            pid = json.loads(runtime_file.read_text())["pid"]
+        (found,) = [each for each in serving if each.pid == pid]
+        # The others' end leaves the file to whom it leads.
+        for process in serving:
+            if process is not found:
+                process.terminate()
+                assert process.wait(PATIENCE) == 0
+        with IpcClient(FileConfigProvider(runtime_file)) as client:
+            assert [each.id for each in client.list_sessions()] == [session.id]
+        found.terminate()
+        assert found.wait(PATIENCE) == 0
+    assert not runtime_file.exists()

@@ -150,6 +150,10 @@ class RawPeer:
                 return None
         return None
 
+    def frame(self) -> tuple[int, bytes] | None:
+        """Return the next frame's opcode and payload, or None if the end comes first."""
+        return self._frame()
+
     def keep(self, answer: ipc_pb2.IpcServerMessage | None) -> None:
         """Have an answer that was received already shown among those before the end."""
         if answer is not None:

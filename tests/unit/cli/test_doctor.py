@@ -326,6 +326,7 @@ def test_a_gateway_is_told_with_versions_and_latency(links: FakeLinks, alive: Fa
     assert [each.level for each in found.values()] == [Level.OK] * 3
     assert found["gateway"].details["gateway_version"] == __version__
     assert found["gateway"].details["answer_ms"] >= 0
+    assert found["gateway"].details["state"] == "connected"
     assert found["model providers"].text == "anthropic, openai"
     assert links.opened == [(Path("given"), 3.0)]
     assert not alive.connected
@@ -418,6 +419,18 @@ def test_a_gateway_that_cannot_be_used_is_a_problem(
     found = gateway(links)["gateway"]
     assert found.level is Level.PROBLEM
     assert remedy in str(found.remedy)
+    assert found.details["state"] == "failed"
+
+
+def test_of_a_gateway_that_is_down_it_says_what_clients_do_meanwhile(
+    links: FakeLinks, client: FakeClient
+) -> None:
+    client.connect_failure = IpcConnectionError("refused")
+    text = gateway(links)["gateway"].text
+    assert "one attempt every 1.6 s or sooner" in text
+    assert "fail at once" in text
+    client.connect_failure = IpcAuthenticationError("wrong token")
+    assert gateway(links)["gateway"].text == "wrong token"
 
 
 def test_a_wrong_setting_is_a_problem(links: FakeLinks) -> None:

@@ -93,6 +93,7 @@ def test_without_options_it_chooses_by_itself(run: Run, served: Served, runtime_
         "backend": served.backend,
         "port": 0,
         "runtime_file": runtime_file,
+        "tracer_provider": None,
     }
 
 

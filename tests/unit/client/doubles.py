@@ -10,6 +10,7 @@ from typing import Any
 from opencode_sync import IpcClient, StateChange, operations
 from opencode_sync.call import BlockingCall, FutureCall
 from opencode_sync.deadline import Deadline
+from opencode_sync.metered import metered_calls
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request
 from opencode_sync.transport.base import Transport, TransportClosed
@@ -24,12 +25,12 @@ def make_call(
     metrics: Any = None,
 ) -> FutureCall[Any]:
     """A call as ``client.futures`` makes it."""
-    return FutureCall(
+    new = FutureCall if metrics is None else metered_calls(metrics)[1]
+    return new(
         request or operations.check_health(),
         timeout=timeout,
         deadline=Deadline.after(timeout),
         notifier=notifier or Notifier("opencode-sync-notifier"),
-        metrics=metrics,
     )
 
 
@@ -37,11 +38,11 @@ def make_blocking_call(
     *, timeout: float | None = 30.0, metrics: Any = None, request: Request[Any] | None = None
 ) -> BlockingCall[Any]:
     """A call as a client's blocking methods make it."""
-    return BlockingCall(
+    new = BlockingCall if metrics is None else metered_calls(metrics)[0]
+    return new(
         request or operations.check_health(),
         timeout=timeout,
         deadline=Deadline.after(timeout),
-        metrics=metrics,
     )
 
 

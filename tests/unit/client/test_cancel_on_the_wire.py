@@ -298,6 +298,6 @@ def test_a_client_that_closes_meanwhile_does_not_wait_for_it(
 def log() -> Iterator[list[str]]:
     """The text of everything from warnings up."""
     texts: list[str] = []
-    disable = enable_logging(lambda message: texts.append(message.record["message"]), "WARNING")
+    disable = enable_logging("WARNING", lambda message: texts.append(message.record["message"]))
     yield texts
     disable()

@@ -69,7 +69,6 @@ class Watch:
             self.transport,
             name="opencode-sync-writer-of-a-test",
             keeper=clock,  # type: ignore[arg-type]
-            metrics=None,
             on_broken=lambda error: None,
         )
         self.liveness = Liveness(

@@ -42,11 +42,17 @@ class Sink:
 
 @pytest.fixture
 def sink() -> Iterator[Sink]:
-    """Everything of this package, down to the lowest level, with the values in tracebacks."""
+    """Everything of this package, down to the lowest level, with the values in tracebacks.
+
+    It is a sink of the program's own, where nothing is masked: what is tested here is that there is
+    nothing to mask.
+    """
     sink = Sink()
-    disable = enable_logging(sink, "TRACE")
+    handler = logger.add(sink, level="TRACE", filter="opencode_sync")
+    disable = enable_logging()
     yield sink
     disable()
+    logger.remove(handler)
 
 
 def _use(backend: ScriptedBackend) -> None:
@@ -88,7 +94,7 @@ def test_when_asked_for_the_life_of_a_connection_is_told(
 
 def test_switching_it_off_again_ends_it_and_removes_the_sink(backend: ScriptedBackend) -> None:
     sink = Sink()
-    disable = enable_logging(sink, "TRACE")
+    disable = enable_logging("TRACE", sink)
     disable()
     _use(backend)
     logger.info("of another program")
@@ -109,7 +115,7 @@ def test_without_a_sink_the_programs_own_get_it(backend: ScriptedBackend) -> Non
 
 def test_the_level_is_the_sinks(backend: ScriptedBackend) -> None:
     sink = Sink()
-    disable = enable_logging(sink, "WARNING")
+    disable = enable_logging("WARNING", sink)
     try:
         _use(backend)
     finally:

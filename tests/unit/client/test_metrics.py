@@ -127,6 +127,21 @@ def test_the_figures_survive_many_threads() -> None:
     assert len(snapshot.state_changes) == 1600
 
 
+def test_what_nobody_reads_is_counted_together_all_the_same() -> None:
+    """A recorder takes no more memory for what was recorded since its newest snapshot."""
+    metrics = InMemoryMetrics()
+    for _ in range(5_000):
+        metrics.record_request_sent("x")
+        metrics.record_request_completed("x", 0.1, False)
+        metrics.record_message_received(2)
+    waiting = (metrics._sent, metrics._ended, metrics._sizes)
+    assert all(len(queue) <= 500 for queue in waiting)
+    snapshot = metrics.snapshot()
+    assert all(len(queue) == 0 for queue in waiting)
+    assert (snapshot.operations["x"].sent, snapshot.operations["x"].failed) == (5_000, 5_000)
+    assert (snapshot.messages_received, snapshot.bytes_received) == (5_000, 10_000)
+
+
 def test_a_snapshot_does_not_change_any_more() -> None:
     metrics = InMemoryMetrics()
     metrics.record_request_completed("x", 0.1, True)

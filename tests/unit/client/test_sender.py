@@ -11,7 +11,7 @@ import pytest
 from opencode_sync import InMemoryMetrics
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.keeper import Keeper
-from opencode_sync.sender import Sender
+from opencode_sync.metered import MeteredSender
 from opencode_sync.transport.base import TransportClosed, TransportError
 from tests.support.backend import WAIT
 from tests.support.leaks import eventually
@@ -28,11 +28,11 @@ class Bench:
         self.keeper = Keeper("opencode-sync-keeper-of-a-test")
         self.keeper.open()
         self.broken: list[TransportError] = []
-        self.sender = Sender(
+        self.sender = MeteredSender(
+            self.metrics,
             self.transport,
             name="opencode-sync-writer-of-a-test",
             keeper=self.keeper,
-            metrics=self.metrics,
             on_broken=self.broken.append,
         )
 

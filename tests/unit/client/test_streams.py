@@ -599,7 +599,7 @@ def log() -> Iterator[list[tuple[str, str]]]:
     def sink(message: Any) -> None:
         records.append((message.record["level"].name, message.record["message"]))
 
-    disable = enable_logging(sink, "DEBUG")
+    disable = enable_logging("DEBUG", sink)
     yield records
     disable()
 

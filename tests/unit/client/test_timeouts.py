@@ -49,7 +49,7 @@ def stepper() -> Stepper:
 
 
 def _logged(text: str, event: threading.Event) -> Callable[[], None]:
-    return enable_logging(lambda message: event.set() if text in message else None)
+    return enable_logging(sink=lambda message: event.set() if text in message else None)
 
 
 def test_a_call_without_an_answer_ends_in_its_own_time(

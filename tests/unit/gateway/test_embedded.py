@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -490,6 +491,30 @@ class TestBadFiles:
         data = bytearray(path.read_bytes())
         data[4096:] = b"\xa5" * (len(data) - 4096)
         path.write_bytes(data)
+        with pytest.raises(BackendError, match="is damaged; move the file away"):
+            store.start()
+        assert path.read_bytes() == data
+
+    def test_damaged_where_only_a_whole_look_finds_it(
+        self, store: EmbeddedBackend, path: Path
+    ) -> None:
+        """SQLite would serve it, and might lose what it is given from then on."""
+        store.create_session("x", deadline=soon())
+        store.close()
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA writable_schema = ON")
+            connection.execute(
+                "UPDATE sqlite_master SET sql = replace(sql, 'updated DESC', 'title DESC') "
+                "WHERE name = 'session_newest'"
+            )
+            connection.commit()
+        with pytest.raises(BackendError, match="is damaged; move the file away"):
+            store.start()
+
+    def test_damaged_in_a_text(self, store: EmbeddedBackend, path: Path) -> None:
+        store.create_session("a title to be damaged", deadline=soon())
+        store.close()
+        path.write_bytes(path.read_bytes().replace(b"a title", b"\xff\xfe\xff\xfe\xff\xfe\xff"))
         store.start()
         with pytest.raises(BackendError, match="is damaged; move the file away"):
             store.list_sessions(deadline=soon())

@@ -22,13 +22,21 @@ COUNTS = [
     "max_subscriptions",
     "max_message_size",
 ]
-SECONDS = ["handshake_timeout", "send_timeout", "request_timeout", "prompt_timeout"]
+SECONDS = [
+    "handshake_timeout",
+    "send_timeout",
+    "ping_interval",
+    "ping_timeout",
+    "request_timeout",
+    "prompt_timeout",
+]
 
 
 def test_defaults_are_as_documented() -> None:
     limits = GatewayLimits()
     assert (limits.handshake_timeout, limits.send_timeout, limits.request_timeout) == (5, 10, 30)
     assert limits.prompt_timeout == 600
+    assert (limits.ping_interval, limits.ping_timeout) == (20, 20)
     assert (limits.max_peers, limits.max_unauthenticated, limits.max_in_flight) == (64, 16, 64)
     assert (limits.max_runs, limits.max_queued, limits.max_subscriptions) == (256, 1024, 1024)
     assert limits.max_message_size == 64 * 1024 * 1024

@@ -401,7 +401,13 @@ class TestWebSocketLink:
         self, pair: tuple[socket.socket, socket.socket]
     ) -> None:
         link = websocket.WebSocketLink(
-            pair[0], port=1, max_message_size=1, send_timeout=1, later=lambda job: True
+            pair[0],
+            port=1,
+            max_message_size=1,
+            send_timeout=1,
+            ping_interval=1,
+            ping_timeout=1,
+            later=lambda job: True,
         )
         assert not link.nudge()  # not open yet: nothing is sent
         assert not link.offer(b"")
@@ -415,7 +421,13 @@ class TestWebSocketLink:
     ) -> None:
         ours, theirs = pair
         link = websocket.WebSocketLink(
-            ours, port=1, max_message_size=9, send_timeout=1, later=lambda job: True
+            ours,
+            port=1,
+            max_message_size=9,
+            send_timeout=1,
+            ping_interval=PATIENCE,
+            ping_timeout=PATIENCE,
+            later=lambda job: True,
         )
         theirs.sendall(
             b"GET / HTTP/1.1\r\nHost: 127.0.0.1:1\r\nUpgrade: websocket\r\n"

@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from opencode_sync import testing
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.testing import Direction, Fault, FaultKind, FaultPlan
 from opencode_sync.testing.plan import Stroke
 
 TO_CLIENT, TO_BACKEND = Direction.TO_CLIENT, Direction.TO_BACKEND
+NAMES = {"Fault": Fault, "FaultPlan": FaultPlan}
 
 
 def struck(plan: FaultPlan, direction: Direction = TO_CLIENT, connection: int = 1) -> list[int]:
@@ -148,12 +148,12 @@ MADE = [
 
 @pytest.mark.parametrize("fault", MADE, ids=repr)
 def test_a_fault_shows_the_expression_that_makes_it(fault: Fault) -> None:
-    assert eval(repr(fault), vars(testing)) == fault
+    assert eval(repr(fault), NAMES) == fault
 
 
 def test_a_plan_shows_the_expression_that_makes_it() -> None:
     plan = FaultPlan(MADE, seed=77)
-    again = eval(repr(plan), vars(testing))
+    again = eval(repr(plan), NAMES)
     assert again.faults == plan.faults
     assert again.seed == 77
 

@@ -123,9 +123,12 @@ def test_nested_messages_are_map_entries_only(name: str) -> None:
 
 
 @pytest.mark.parametrize("envelope", ["IpcClientMessage", "IpcServerMessage"])
-def test_envelope_extensions_are_payloads(envelope: str) -> None:
-    """What an envelope has beyond the table is a payload numbered 200 to 299."""
+def test_envelope_extensions_are_payloads_or_about_the_request(envelope: str) -> None:
+    """What an envelope has beyond the table is a payload, but for the trace of a request."""
     (message,) = (m for m in load("ipc.proto").message_type if m.name == envelope)
     extensions = [field for field in message.field if field.number >= FIRST_EXTENSION_FIELD]
-    assert all(field.number < 300 for field in extensions)
-    assert all(presence(field, message) == "oneof payload" for field in extensions)
+    payloads = [field for field in extensions if field.number < 290]
+    assert all(presence(field, message) == "oneof payload" for field in payloads)
+    about = {field.number: field.name for field in extensions if field not in payloads}
+    traced = envelope == "IpcClientMessage"
+    assert about == ({290: "traceparent", 291: "tracestate"} if traced else {})

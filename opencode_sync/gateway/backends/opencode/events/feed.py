@@ -16,7 +16,7 @@ from opencode_sync.gateway.backends.opencode.errors import server_error
 from opencode_sync.gateway.backends.opencode.events.feed_check import make_sure
 from opencode_sync.gateway.backends.opencode.events.sse import SseStream
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 
 __all__ = ["Feed", "FeedOwner", "FeedTiming"]
 

@@ -16,7 +16,7 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.events.sse import SseStream
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 
 __all__ = ["is_check", "make_sure"]
 

@@ -33,7 +33,7 @@ from opencode_sync.gateway.backends.opencode.events.subscribers import (
     Subscriber,
 )
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 
 __all__ = ["EventHub", "FeedTiming", "HubSubscription", "Subscriber"]
 

@@ -13,7 +13,7 @@ from opencode_sync.gateway.backends.opencode.events.memory import EventMemory
 from opencode_sync.gateway.backends.opencode.events.tables import Context, fill_event
 from opencode_sync.gateway.backends.opencode.mapping.struct import clean
 from opencode_sync.gateway.backends.opencode.mapping.tables import Oddities
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.wire import ext_event_pb2
 
 __all__ = [

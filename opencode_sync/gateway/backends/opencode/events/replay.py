@@ -13,7 +13,7 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.events.memory import EventMemory
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp, RefusedError, quote_id
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["MissedEvent", "read_again"]

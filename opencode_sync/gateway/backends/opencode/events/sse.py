@@ -31,6 +31,7 @@ __all__ = ["SseStream"]
 _CHUNK = 64 * 1024
 _LONGEST_HEAD = 64 * 1024
 _LONGEST_REFUSAL = 64 * 1024
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _REFUSAL_TIMEOUT = 1.0
 """Seconds for the words of a refusal; without them its status has to do."""
 
@@ -91,10 +92,11 @@ class SseStream:
             raise self._unreachable(error) from error
         status, headers = head
         content_type = headers.get_content_type() if "Content-Type" in headers else ""
+        content_type = one_line(content_type)  # a header may be folded
         if headers.get("Transfer-Encoding", "").strip().lower() == "chunked":
             self._chunks = Chunks()
-        elif (headers.get("Content-Length") or "").strip().isdecimal():
-            self._left = int(headers["Content-Length"])
+        elif _LENGTH.fullmatch(length := headers.get("Content-Length", "").strip()):
+            self._left = int(length)
         if not 200 <= status < 300:
             words = self._read_refusal(rest, deadline)
             refusal = read_refusal(status, content_type, words)
@@ -193,8 +195,8 @@ class SseStream:
 
     def _read_head(self, deadline: Deadline) -> tuple[tuple[int, http.client.HTTPMessage], bytes]:
         data = bytearray()
-        while (end := data.find(b"\r\n\r\n")) < 0:
-            if len(data) > _LONGEST_HEAD:
+        while (end := data.find(b"\r\n\r\n", 0, _LONGEST_HEAD)) < 0:
+            if len(data) >= _LONGEST_HEAD:
                 raise ValueError("its answer is no HTTP")
             data += self._receive(deadline)
         line, _, lines = bytes(data[: end + 4]).partition(b"\r\n")

@@ -37,6 +37,8 @@ from opencode_sync.gateway.backends.opencode.errors import (
     server_error,
 )
 from opencode_sync.gateway.backends.opencode.http.pool import new_pool
+from opencode_sync.gateway.spans import HTTP_SPANS, HttpSpan
+from opencode_sync.masking import remember_secret
 from opencode_sync.wire import ipc_pb2
 
 __all__ = [
@@ -158,6 +160,7 @@ class OpenCodeHttp:
         self._host = parts.hostname or ""
         self._port = parts.port
         self._prefix = parts.path
+        self._origin = self.base_url.removesuffix(parts.path)
         self._headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if password:
             if ":" in username:
@@ -166,6 +169,8 @@ class OpenCodeHttp:
                 )
             pair = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
             self._headers["Authorization"] = f"Basic {pair}"
+            remember_secret(password)
+            remember_secret(pair)
         self._pool = self._new_pool(_POOL_SIZE)
 
     def __repr__(self) -> str:
@@ -210,7 +215,9 @@ class OpenCodeHttp:
                 the body is not valid text.
         """
         call = one_line(f"{method} {path}", _SHOWN_CALL)
-        target = self._prefix + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+        target = self._prefix + path
+        if query:
+            target += f"?{urlencode(query, quote_via=quote, errors='replace')}"
         data = None if body is None else _encode(body, call)
         try:
             if not fresh:
@@ -255,6 +262,24 @@ class OpenCodeHttp:
         headers = dict(self._headers)
         if data is not None:
             headers["Content-Type"] = "application/json"
+        spans = HTTP_SPANS.get()
+        if spans is None:
+            return self._exchange(pool, method, target, data, headers, left, call, None)
+        with spans.span(method, self._origin + target) as span:
+            headers |= span.headers
+            return self._exchange(pool, method, target, data, headers, left, call, span)
+
+    def _exchange(
+        self,
+        pool: urllib3.HTTPConnectionPool,
+        method: str,
+        target: str,
+        data: bytes | None,
+        headers: Mapping[str, str],
+        left: float | None,
+        call: str,
+        span: HttpSpan | None,
+    ) -> Any:
         response = pool.urlopen(
             method,
             target,
@@ -266,6 +291,8 @@ class OpenCodeHttp:
             pool_timeout=left,  # type: ignore[arg-type]  # seconds, fractions included
             preload_content=False,
         )
+        if span is not None:
+            span.answered(response.status)
         try:
             content = self._read(response, call)
         except BaseException:
@@ -339,7 +366,7 @@ class OpenCodeHttp:
 
 def quote_id(identifier: str) -> str:
     """Return an id as one part of a path, whatever it holds."""
-    return quote(identifier, safe="")
+    return quote(identifier, safe="", errors="replace")  # half a surrogate pair is nobody's id
 
 
 def _encode(body: object, call: str) -> bytes:

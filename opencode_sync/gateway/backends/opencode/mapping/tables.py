@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import Message
 
 from opencode_sync.gateway.backends.opencode.mapping.struct import clean, fill_struct
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 
 __all__ = [
     "Field",

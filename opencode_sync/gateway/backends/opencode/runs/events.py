@@ -17,6 +17,7 @@ from typing import Any
 from opencode_sync.gateway.backends.base import EventSink
 from opencode_sync.gateway.backends.opencode.events.reader import OpenCodeEvent, resubscribed_event
 from opencode_sync.gateway.backends.opencode.mapping.message_errors import error_object
+from opencode_sync.gateway.backends.opencode.mapping.struct import clean
 from opencode_sync.gateway.backends.opencode.runs.owner import Owner
 from opencode_sync.gateway.backends.opencode.runs.policy import (
     ANSWERED,
@@ -26,7 +27,7 @@ from opencode_sync.gateway.backends.opencode.runs.policy import (
     read_ask,
 )
 from opencode_sync.gateway.backends.opencode.runs.texts import DELTA, Missing, RunTexts
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.wire import ext_event_pb2
 from opencode_sync.wire import ext_prompt_pb2 as pb
 
@@ -172,7 +173,8 @@ class RunEvents:
         with self._lock:
             for document in documents:
                 self._texts.expect(document["info"].get("id"))
-                for part in document.get("parts") or ():
+                parts = document.get("parts")
+                for part in parts if isinstance(parts, list) else ():
                     if isinstance(part, dict):
                         self._send_missing(self._texts.updated(part, replayed=True), "")
 
@@ -183,7 +185,8 @@ class RunEvents:
         if event.type not in ("session.created", "session.updated"):
             return False
         info = event.properties.get("info")
-        if not isinstance(info, dict) or info.get("parentID") not in self._tree:
+        parent = info.get("parentID") if isinstance(info, dict) else None
+        if not isinstance(parent, str) or parent not in self._tree:
             return False
         self._tree.add(event.session_id)
         return True
@@ -300,12 +303,13 @@ class RunEvents:
     def _send_missing(self, missing: Missing | None, directory: str) -> None:
         if missing is None or not self._all or self._event is None:
             return
-        delta = ext_event_pb2.IpcDelta(**missing._asdict())
+        fields = {name: clean(value) for name, value in missing._asdict().items()}
+        delta = ext_event_pb2.IpcDelta(**fields)
         self._event(
             ext_event_pb2.IpcEvent(
                 type=DELTA,
-                directory=directory,
-                session_id=missing.session_id,
+                directory=clean(directory),
+                session_id=delta.session_id,
                 delta=delta,
                 replayed=True,
             )

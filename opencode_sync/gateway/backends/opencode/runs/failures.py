@@ -11,6 +11,7 @@ from opencode_sync.gateway.backends.opencode.mapping.message_errors import (
     error_object,
     without_secrets,
 )
+from opencode_sync.gateway.backends.opencode.mapping.struct import clean
 from opencode_sync.gateway.backends.opencode.runs.events import BROKEN_OFF
 from opencode_sync.gateway.backends.opencode.runs.stop import Stop, Why
 from opencode_sync.wire import ext_event_pb2
@@ -59,9 +60,9 @@ def failure(
     """
     return pb.IpcRunFailure(
         kind=kind,
-        message=message or _WORDS.get(kind, kind),
+        message=clean(message) or _WORDS.get(kind, kind),
         retryable=later or kind in _LATER,
-        provider_id=provider_id,
+        provider_id=clean(provider_id),
     )
 
 

@@ -16,7 +16,7 @@ from opencode_sync.gateway.backends.opencode.checks import (
 from opencode_sync.gateway.backends.opencode.http.client import RefusedError, quote_id
 from opencode_sync.gateway.backends.opencode.runs.request import Prompt
 from opencode_sync.gateway.backends.opencode.server.servers import Binding
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 
 __all__ = ["look_up", "refresh_keys"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from opencode_sync.gateway.backends.opencode.events.reader import OpenCodeEvent
 from opencode_sync.gateway.backends.opencode.runs.answers import is_by_opencode
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 
 __all__ = ["Owner"]
 

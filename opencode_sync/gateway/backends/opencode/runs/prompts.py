@@ -31,7 +31,7 @@ from opencode_sync.gateway.backends.opencode.runs.schema import mend
 from opencode_sync.gateway.backends.opencode.runs.stop import Stop, Turns
 from opencode_sync.gateway.backends.opencode.server.servers import Binding
 from opencode_sync.gateway.cancellation import Cancellation
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.wire import ext_prompt_pb2, ipc_pb2, oc_message_pb2
 
 __all__ = ["Prompt", "Prompts", "refresh_keys"]

@@ -17,6 +17,7 @@ from opencode_sync.gateway.backends.opencode.mapping.message_errors import (
 )
 from opencode_sync.gateway.backends.opencode.mapping.messages import read_message
 from opencode_sync.gateway.backends.opencode.mapping.parts import fill_diffs
+from opencode_sync.gateway.backends.opencode.mapping.struct import clean
 from opencode_sync.gateway.backends.opencode.mapping.tables import Oddities
 from opencode_sync.gateway.backends.opencode.runs.answers import answers, answers_to, has_ended
 from opencode_sync.gateway.backends.opencode.runs.events import RunEvents
@@ -29,7 +30,7 @@ from opencode_sync.gateway.backends.opencode.runs.failures import (
 from opencode_sync.gateway.backends.opencode.runs.run import Outcome, SessionGoneError
 from opencode_sync.gateway.backends.opencode.runs.stop import Stop
 from opencode_sync.gateway.backends.opencode.server.servers import Binding
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.wire import ext_prompt_pb2 as pb
 from opencode_sync.wire import oc_message_pb2
 
@@ -88,9 +89,9 @@ def read_result(
     for each in documents:
         value = each["info"].get("structured")
         if value is not None:
-            result.structured_json = json.dumps(value, ensure_ascii=False)
+            result.structured_json = clean(json.dumps(value, ensure_ascii=False))
     if final is not None and isinstance(final["info"].get("finish"), str):
-        result.finish = final["info"]["finish"]
+        result.finish = clean(final["info"]["finish"])
     failed = failure_of_message(final, secrets, rejected=events.rejected, structured=structured)
     if outcome.error is not None:
         failed = _failure_of_refusal(binding, session_id, outcome.error, events, secrets)

@@ -9,6 +9,7 @@ of the session be sent: one that is sent into an abort goes down with it.
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from opencode_sync.gateway.backends.opencode.runs.events import RunEvents
 from opencode_sync.gateway.backends.opencode.runs.policy import Policy, answer, withdraw
 from opencode_sync.gateway.backends.opencode.runs.stop import Stop, Why
 from opencode_sync.gateway.backends.opencode.server.servers import Binding
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["Outcome", "Run", "SessionGoneError"]
@@ -103,7 +104,10 @@ class Run:
     def execute(self) -> Outcome:
         """Send it and return when it has ended, or cannot be ended."""
         caller = threading.Thread(
-            target=self._call, name="opencode-sync-gateway-prompt", daemon=True
+            target=contextvars.copy_context().run,  # the call belongs to the request's trace
+            args=(self._call,),
+            name="opencode-sync-gateway-prompt",
+            daemon=True,
         )
         caller.start()
         outcome = None

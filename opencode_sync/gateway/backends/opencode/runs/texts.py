@@ -84,9 +84,11 @@ class RunTexts:
         session_id, message_id, part_id, kind = (
             part.get(key) for key in ("sessionID", "messageID", "id", "type")
         )
-        if not isinstance(part_id, str) or message_id not in self._messages:
+        if not isinstance(part_id, str) or not isinstance(message_id, str):
             return None
-        self._parts.setdefault(str(message_id), {})[part_id] = part
+        if message_id not in self._messages:
+            return None
+        self._parts.setdefault(message_id, {})[part_id] = part
         full = part.get("text")
         if kind not in _KINDS or not isinstance(full, str):
             return None
@@ -110,7 +112,9 @@ class RunTexts:
         parts = []
         for part_id, part in self._parts.get(message_id, {}).items():
             text = self._texts.get(part_id)
-            if text is not None and text.size > len(part.get("text") or ""):
+            shown = part.get("text")
+            size = len(shown) if isinstance(shown, str) else 0
+            if text is not None and text.size > size:
                 part = {**part, "text": text.join()}
             parts.append(part)
         return parts

@@ -30,7 +30,7 @@ from opencode_sync.gateway.backends.opencode.server.process import (
     port_is_taken,
     port_of,
 )
-from opencode_sync.logs import logger
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["Binding", "Servers"]

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from opencode_sync import logs
+from opencode_sync import logger as logs
 
 
 @pytest.fixture

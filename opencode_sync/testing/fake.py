@@ -1,0 +1,346 @@
+"""``FakeIpcClient``: the client itself, with a backend in memory that does what a test says."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from opencode_sync.call import Call
+from opencode_sync.client import IpcClient
+from opencode_sync.config import IpcConfig, IpcConfigProvider
+from opencode_sync.deadline import Deadline
+from opencode_sync.errors import IpcArgumentError
+from opencode_sync.operations import Folder
+from opencode_sync.reconnect import ReconnectPolicy
+from opencode_sync.testing.envelope import check_operation, describe, unwrap
+from opencode_sync.testing.failures import Failure, check_failure, instance_of
+from opencode_sync.testing.fake_backend import FakeBackend
+from opencode_sync.testing.gate import Gate
+from opencode_sync.testing.masking import fields_of
+from opencode_sync.testing.steps import PromptScript, Step, checked_steps
+from opencode_sync.wire import ipc_pb2
+from opencode_sync.wire.ext_event_pb2 import IpcEvent
+from opencode_sync.wire.oc_agent_pb2 import OcAgentInfo
+from opencode_sync.wire.oc_model_pb2 import OcModelInfo
+from opencode_sync.wire.oc_session_pb2 import OcSessionInfo
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
+    from opencode_sync.metrics import Metrics
+    from opencode_sync.options import IpcClientOptions
+
+__all__ = ["FakeCall", "FakeIpcClient"]
+
+_CONFIG: Final = IpcConfig(port=4096, auth_token="the fake takes any token")
+_AT_ONCE: Final = ReconnectPolicy(initial_delay=0.0, maximum_delay=0.0, jitter=0.0)
+_DOWN: Final = "the fake backend is down: the test said so"
+
+
+@dataclass(frozen=True)
+class FakeCall:
+    """A call that was made on a fake client.
+
+    Attributes:
+        operation: What was asked for, by its name in errors and metrics: ``"create_session"``, and
+            ``"check_health"``, ``"prompt"`` and ``"subscribe"`` for the methods ``health_check``,
+            ``stream_prompt`` and ``events``.
+        fields: What was given, as plain values, with keys and tokens masked.
+        directory: The project folder; "" for none.
+        request: The payload as it goes over the wire, with what ``fields`` masks.
+    """
+
+    operation: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    directory: str = ""
+    request: Any = field(default=None, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return describe(self.operation, self.fields, self.directory)
+
+
+class FakeIpcClient(IpcClient):
+    """An ``IpcClient`` for tests, without a gateway, OpenCode, a model, sockets or waiting.
+
+    It is a client in every respect, because it is one: time-outs, cancel tokens, futures, streams,
+    states and checks of arguments are the client's own code. Only the backend it talks to, in
+    memory, is made up: it keeps sessions, and answers prompts as it was told (``answer_prompt``),
+    by default with ``"You said: ..."``. The same calls give the same ids, times and events in every
+    run. The backend serves requests in the order they come, on one thread per connection.
+
+    Example::
+
+        with FakeIpcClient() as fake:
+            fake.answer_prompt("It sells shoes.")
+            assert describe_project(fake) == "It sells shoes."
+            assert [call.operation for call in fake.calls] == ["create_session", "prompt"]
+
+    Like any client it has to be connected first. Any thread may call any method. What tests may
+    do besides, in terms of the client's methods ("operation" is the name of one):
+
+    - ``add_session``, ``sessions``, ``healthy``, ``set_agents``, ``set_models``: what there is;
+    - ``fail_next``, ``fail_always``, ``stop_failing``: calls that raise;
+    - ``hold``: answers that come when the test says so;
+    - ``answer_prompt``: what the model does;
+    - ``emit``, ``end_events``: what ``events`` yields;
+    - ``go_down``, ``come_back``: the connection;
+    - ``calls``, ``wait_for_call``: what the program under test did.
+    """
+
+    def __init__(
+        self,
+        config: IpcConfig | IpcConfigProvider | None = None,
+        *,
+        options: IpcClientOptions | None = None,
+        metrics: Metrics | None = None,
+        reconnect: ReconnectPolicy | None = _AT_ONCE,
+        directory: Folder = None,
+        tracer_provider: TracerProvider | None = None,
+    ) -> None:
+        """Make a fake. Does no I/O.
+
+        Args:
+            config: Not used, so that a test can put this class in the place of ``IpcClient``.
+            options: As for ``IpcClient``.
+            metrics: As for ``IpcClient``.
+            reconnect: As for ``IpcClient``; the default comes back without a pause.
+            directory: As for ``IpcClient``.
+            tracer_provider: As for ``IpcClient``.
+        """
+        self._fake = FakeBackend()
+        super().__init__(
+            _CONFIG,
+            options=options,
+            metrics=metrics,
+            reconnect=reconnect,
+            transport_factory=self._fake.links.transport,
+            directory=directory,
+            tracer_provider=tracer_provider,
+        )
+        self._noted = threading.Condition()  # guards the three below; waited on by tests
+        self._made: list[FakeCall] = []
+        self._next: dict[str, deque[Failure]] = {}
+        self._always: dict[str, Failure] = {}
+        # Here every call passes, in its caller's thread, and can be ended by any error as if that
+        # had come from below. So what was called is known at once, sent or not.
+        self._send = self._supervisor.submit
+        self._supervisor.submit = self._submit  # type: ignore[method-assign]
+
+    def _close(self, deadline: Deadline) -> None:
+        super()._close(deadline)
+        self._fake.links.join()
+
+    # --- What there is ---
+
+    @property
+    def sessions(self) -> list[OcSessionInfo]:
+        """Copies of all sessions, in the order in which they were made."""
+        with self._fake.lock:
+            return [_copy(each) for each in self._fake.store.sessions.values()]
+
+    def add_session(self, title: str | None = None, **fields: Any) -> OcSessionInfo:
+        """Have a session there that nobody has created.
+
+        Args:
+            title: Its title.
+            **fields: Others of ``OcSessionInfo``, such as ``summary={"additions": 1}``.
+        """
+        with self._fake.lock:
+            try:
+                return _copy(self._fake.store.add_session(title, **fields))
+            except (TypeError, ValueError) as error:
+                raise IpcArgumentError(
+                    f"fields are none of a session ({error}); give those of OcSessionInfo",
+                    field="fields",
+                ) from None
+
+    @property
+    def healthy(self) -> bool:
+        """What ``health_check`` returns; may be set."""
+        return self._fake.store.healthy
+
+    @healthy.setter
+    def healthy(self, healthy: bool) -> None:
+        with self._fake.lock:
+            self._fake.store.healthy = healthy
+
+    def set_agents(self, *agents: OcAgentInfo) -> None:
+        """Say what ``list_agents`` returns."""
+        with self._fake.lock:
+            self._fake.store.agents[:] = agents
+
+    def set_models(self, *models: OcModelInfo) -> None:
+        """Say what ``list_models`` returns; their providers are those that can be used."""
+        with self._fake.lock:
+            self._fake.store.models[:] = models
+            self._fake.store.providers[:] = dict.fromkeys(each.provider_id for each in models)
+
+    # --- What goes wrong ---
+
+    def fail_next(self, operation: str, error: Failure, times: int = 1) -> None:
+        """Have the next calls of an operation fail, before anything is sent.
+
+        Args:
+            operation: The method's name.
+            error: What they raise, each an instance of its own; or its class, for a typical case.
+            times: How many calls.
+        """
+        failure = check_failure(error)
+        with self._noted:
+            failures = self._next.setdefault(check_operation(operation), deque())
+            failures.extend([failure] * times)
+
+    def fail_always(self, operation: str, error: Failure) -> None:
+        """Have all calls of an operation fail from now on; see ``fail_next``, which comes first."""
+        failure = check_failure(error)
+        with self._noted:
+            self._always[check_operation(operation)] = failure
+
+    def stop_failing(self, operation: str) -> None:
+        """Let an operation work again."""
+        name = check_operation(operation)
+        with self._noted:
+            self._next.pop(name, None)
+            self._always.pop(name, None)
+
+    def go_down(self) -> None:
+        """Lose the connection, and refuse others until ``come_back``."""
+        self._fake.links.refuse(_DOWN)
+        self._fake.links.drop()
+
+    def come_back(self) -> None:
+        """Take connections again."""
+        self._fake.links.refuse(None)
+
+    # --- When it goes on ---
+
+    def hold(self, operation: str) -> Gate:
+        """Hold back the answers of an operation until the gate that is returned is opened."""
+        gate = Gate()
+        with self._fake.lock:
+            self._fake.gates[check_operation(operation)] = gate
+        return gate
+
+    # --- Prompts and events ---
+
+    def answer_prompt(
+        self,
+        *steps: Step,
+        to: str | None = None,
+        cost: float = 0.0,
+        structured: Any = None,
+        repeat: bool = False,
+    ) -> None:
+        """Say what the model does about the next prompt that nothing was said about yet.
+
+        Args:
+            *steps: One after the other: a ``str`` is text; ``Say``, ``Think``, ``UseTool``,
+                ``AskPermission``, ``AskQuestion``, ``Retry``, ``Pause``, ``Fail``.
+            to: Only about a prompt of this text.
+            cost: ``cost`` of the result, in US dollars.
+            structured: ``structured`` of the result.
+            repeat: Whether to do the same about all that follow.
+        """
+        script = PromptScript(checked_steps(steps), to, cost, structured, repeat)
+        with self._fake.lock:
+            self._fake.scripts.append(script)
+
+    def emit(
+        self,
+        type: str,
+        *,
+        session_id: str = "",
+        directory: str = "",
+        event: IpcEvent | None = None,
+    ) -> int:
+        """Have an event happen; changes of sessions and prompts make theirs by themselves.
+
+        Args:
+            type: OpenCode's name of it.
+            session_id: Whose it is.
+            directory: Which project's.
+            event: The rest of it.
+
+        Returns:
+            How many streams of ``client.events`` get it.
+        """
+        made = IpcEvent()
+        if event is not None:
+            made.CopyFrom(event)
+        made.MergeFrom(IpcEvent(type=type, session_id=session_id, directory=directory))
+        with self._fake.lock:
+            return self._fake.events.emit(made)
+
+    def end_events(self, reason: str = "the server has ended") -> None:
+        """End all streams of events, as a backend does whose OpenCode has ended."""
+        with self._fake.lock:
+            self._fake.events.end(reason)
+
+    # --- What was done ---
+
+    @property
+    def calls(self) -> list[FakeCall]:
+        """All calls until now, in their order, those that failed too.
+
+        A stream that is closed early, and a question that a function answered, made calls of their
+        own: ``cancel``, ``reply_permission``.
+        """
+        with self._noted:
+            return list(self._made)
+
+    def calls_of(self, operation: str) -> list[FakeCall]:
+        """Return those of one operation."""
+        name = check_operation(operation)
+        return [call for call in self.calls if call.operation == name]
+
+    def wait_for_call(self, operation: str, count: int = 1, timeout: float = 10.0) -> FakeCall:
+        """Wait until an operation was called so often, and return the last of these calls.
+
+        Args:
+            operation: The method's name.
+            count: How often, from the beginning on.
+            timeout: Seconds.
+
+        Raises:
+            TimeoutError: it was called less often in time.
+        """
+        name = check_operation(operation)
+        with self._noted:
+            called = self._noted.wait_for(
+                lambda: sum(each.operation == name for each in self._made) >= count, timeout
+            )
+            made = [each for each in self._made if each.operation == name]
+        if not called:
+            raise TimeoutError(
+                f"{name} was called {len(made)} of {count} times within {timeout:g} s; called "
+                f"were: {', '.join(map(str, self.calls)) or 'none'}"
+            )
+        return made[count - 1]
+
+    def __repr__(self) -> str:
+        return f"<FakeIpcClient {self.state.value}, {len(self._made)} calls>"
+
+    # --- Inner steps ---
+
+    def _submit(self, call: Call[Any]) -> None:
+        request, directory = unwrap(ipc_pb2.IpcClientMessage.FromString(call.request.body))
+        payload = getattr(request, request.WhichOneof("payload") or "")
+        made = FakeCall(call.operation, fields_of(payload), directory, payload)
+        with self._noted:
+            self._made.append(made)
+            waiting = self._next.get(call.operation)
+            failure = waiting.popleft() if waiting else self._always.get(call.operation)
+            self._noted.notify_all()
+        if failure is None:
+            self._send(call)
+        elif call.claim():
+            call.fail(instance_of(failure, call.operation))
+
+
+def _copy(session: OcSessionInfo) -> OcSessionInfo:
+    copied = OcSessionInfo()
+    copied.CopyFrom(session)
+    return copied

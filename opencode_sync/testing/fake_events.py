@@ -1,0 +1,104 @@
+"""The events of a ``FakeIpcClient``, and who has subscribed to them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from opencode_sync.testing.fake_store import FakeStore
+from opencode_sync.testing.peer import ServedLink
+from opencode_sync.wire.ext_event_pb2 import (
+    IpcEvent,
+    IpcEventPush,
+    IpcSubscribed,
+    IpcSubscribeRequest,
+    IpcSubscriptionEnd,
+)
+from opencode_sync.wire.oc_session_pb2 import OcSessionInfo
+
+__all__ = ["FakeEvents", "Key"]
+
+Key = tuple[ServedLink, int]
+"""A request: its link and its id there."""
+
+
+@dataclass(frozen=True)
+class _Subscription:
+    """Who wants which events."""
+
+    types: tuple[str, ...]
+    session_id: str
+    directory: str
+
+
+class FakeEvents:
+    """Hands out events. One thread at a time; the backend has the lock."""
+
+    def __init__(self) -> None:
+        self.store = FakeStore(self._session_changed)
+        """Whose changes are events."""
+        self._subscriptions: dict[Key, _Subscription] = {}
+
+    def emit(self, event: IpcEvent) -> int:
+        """Push an event to all who want it; returns to how many."""
+        wanted = [key for key, each in self._subscriptions.items() if self._is_wanted(event, each)]
+        for link, request_id in wanted:
+            link.send(request_id, IpcEventPush(event=event))
+        return len(wanted)
+
+    def subscribe(self, key: Key, request: IpcSubscribeRequest, directory: str) -> None:
+        """Begin a subscription."""
+        wanted = _Subscription(tuple(request.types), request.session_id, directory)
+        self._subscriptions[key] = wanted
+        key[0].send(key[1], IpcSubscribed())
+
+    def unsubscribe(self, key: Key, reason: str) -> bool:
+        """End a subscription; returns whether there was one."""
+        if self._subscriptions.pop(key, None) is None:
+            return False
+        key[0].send(key[1], IpcSubscriptionEnd(reason=reason))
+        return True
+
+    def end(self, reason: str) -> None:
+        """End all subscriptions."""
+        for key in list(self._subscriptions):
+            self.unsubscribe(key, reason)
+
+    def forget(self, link: ServedLink) -> None:
+        """Forget the subscriptions of a link that has ended."""
+        for key in [key for key in self._subscriptions if key[0] is link]:
+            del self._subscriptions[key]
+
+    def _session_changed(self, kind: str, session: OcSessionInfo) -> None:
+        properties = {"sessionID": session.id, "info": {"id": session.id, "title": session.title}}
+        event = IpcEvent(
+            type=kind,
+            session_id=session.id,
+            directory=session.directory,
+            properties_json=json.dumps(properties),
+        )
+        if kind == "session.deleted":
+            event.event.session_deleted.session_id = session.id
+        else:
+            changed: Any = getattr(event.event, kind.replace(".", "_"))
+            changed.session.CopyFrom(session)
+        self.emit(event)
+
+    def _is_wanted(self, event: IpcEvent, wanted: _Subscription) -> bool:
+        types = wanted.types
+        return (
+            (not types or any(_matches(event.type, each) for each in types))
+            and (not wanted.session_id or self._is_below(event.session_id, wanted.session_id))
+            and wanted.directory in ("", event.directory)
+        )
+
+    def _is_below(self, session_id: str, ancestor: str) -> bool:
+        while session_id and session_id != ancestor:
+            session = self.store.sessions.get(session_id)
+            session_id = "" if session is None else session.parent_id
+        return session_id == ancestor
+
+
+def _matches(kind: str, wanted: str) -> bool:
+    return kind.startswith(wanted[:-1]) if wanted.endswith(".*") else kind == wanted

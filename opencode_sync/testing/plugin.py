@@ -1,0 +1,107 @@
+"""Fixtures for pytest: a client with a gateway behind it, and everything to let go wrong.
+
+Installing the package makes them available in every suite; ``-p no:opencode_sync`` leaves them out.
+A suite that uses none of them pays nothing: each fixture imports what it needs when it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from opencode_sync.client import IpcClient
+    from opencode_sync.gateway import Gateway
+    from opencode_sync.testing.fake import FakeIpcClient
+    from opencode_sync.testing.fixtures import Faults
+    from opencode_sync.testing.scripted import ScriptedBackend
+
+__all__ = [
+    "opencode_client",
+    "opencode_fake",
+    "opencode_faults",
+    "opencode_gateway",
+    "opencode_script",
+    "pytest_runtest_makereport",
+]
+
+_FAILED = pytest.StashKey[bool]()
+_FAULTS = pytest.StashKey["Faults"]()
+
+
+@pytest.fixture
+def opencode_fake() -> Iterator[FakeIpcClient]:
+    """A connected ``FakeIpcClient``: no gateway, no model, no waiting."""
+    from opencode_sync.testing.fake import FakeIpcClient
+
+    with FakeIpcClient() as fake:
+        yield fake
+
+
+@pytest.fixture
+def opencode_client(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[IpcClient]:
+    """A connected client of a gateway of its own, in memory, with the embedded session store."""
+    from opencode_sync.testing.fixtures import client_in_memory
+
+    with client_in_memory(tmp_path_factory.mktemp("opencode")) as client:
+        yield client
+
+
+@pytest.fixture
+def opencode_gateway(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Gateway]:
+    """A gateway that listens on loopback, with the embedded session store.
+
+    ``IpcClient()`` without arguments finds it, in this process and in those that the test starts.
+    Needs the extra ``gateway``.
+    """
+    from opencode_sync.testing.fixtures import listening_gateway
+
+    with listening_gateway(tmp_path_factory.mktemp("opencode"), monkeypatch) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def opencode_script(request: pytest.FixtureRequest) -> Iterator[ScriptedBackend]:
+    """A ``ScriptedBackend`` that is verified when the test has passed."""
+    from opencode_sync.testing.scripted import ScriptedBackend
+
+    backend = ScriptedBackend()
+    try:
+        yield backend
+    finally:
+        backend.close()
+    if not request.node.stash.get(_FAILED, False):  # which says enough
+        backend.verify()
+
+
+@pytest.fixture
+def opencode_faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
+    """Makes connections on which things go wrong, seeded by the test's name; see ``Faults``.
+
+    When the test fails, its report says which faults were injected, as code that makes them again.
+    """
+    from opencode_sync.testing.fixtures import Faults
+
+    with Faults(request.node.nodeid) as faults:
+        request.node.stash[_FAULTS] = faults
+        yield faults
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note that a test failed, and show its faults."""
+    report = yield
+    if report.when == "call" and report.failed:
+        item.stash[_FAILED] = True
+        faults = item.stash.get(_FAULTS, None)
+        if faults is not None:
+            report.sections.append(("opencode_sync faults", faults.report()))
+    return report

@@ -1,0 +1,370 @@
+"""What a test can say to a fake client, and ask it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from opencode_sync import (
+    ConnectionState,
+    IpcArgumentError,
+    IpcAuthenticationError,
+    IpcCancelledError,
+    IpcConnectionError,
+    IpcError,
+    IpcPromptError,
+    IpcProtocolError,
+    IpcServerError,
+    IpcSlowConsumerError,
+    IpcTimeoutError,
+    IpcUnsupportedOperationError,
+    IpcUsageError,
+)
+from opencode_sync.testing import FakeIpcClient, Gate
+from opencode_sync.types import (
+    IpcEvent,
+    OAuthStatusType,
+    OcAgentInfo,
+    OcApiAuth,
+    OcAuth,
+    OcModelInfo,
+    OcOAuth,
+    OcWellKnownAuth,
+)
+from tests.support.threads import Background
+
+WAIT = 20.0
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeIpcClient]:
+    with FakeIpcClient() as connected:
+        yield connected
+
+
+# --- Failures ---
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        IpcAuthenticationError,
+        IpcCancelledError,
+        IpcConnectionError,
+        IpcPromptError,
+        IpcProtocolError,
+        IpcServerError,
+        IpcTimeoutError,
+        IpcUnsupportedOperationError,
+        IpcUsageError,
+    ],
+)
+def test_the_next_call_fails_and_the_one_after_it_does_not(
+    fake: FakeIpcClient, kind: type[IpcError]
+) -> None:
+    fake.fail_next("list_sessions", kind)
+    with pytest.raises(kind) as caught:
+        fake.list_sessions()
+    assert type(caught.value) is kind
+    assert list(fake.list_sessions()) == []
+
+
+def test_a_failure_has_the_attributes_it_was_given_and_is_never_raised_twice(
+    fake: FakeIpcClient,
+) -> None:
+    given = IpcConnectionError("gone", endpoint="ws://x/", close_code=1006, request_sent=True)
+    fake.fail_next("create_session", given, times=2)
+    errors = [fake.futures.create_session().exception(WAIT) for _ in range(2)]
+    for error in errors:
+        assert isinstance(error, IpcConnectionError)
+        assert (error.message, error.close_code, error.request_sent) == ("gone", 1006, True)
+    assert errors[0] is not errors[1]
+    assert given not in errors
+    assert fake.create_session("x").title == "x"
+
+
+def test_an_operation_fails_until_it_is_told_to_stop(fake: FakeIpcClient) -> None:
+    fake.fail_always("list_sessions", IpcTimeoutError)
+    fake.fail_next("list_sessions", IpcServerError)
+    with pytest.raises(IpcServerError):
+        fake.list_sessions()
+    for _ in range(3):
+        with pytest.raises(IpcTimeoutError):
+            fake.list_sessions()
+    fake.stop_failing("list_sessions")
+    fake.stop_failing("list_sessions")
+    assert list(fake.list_sessions()) == []
+
+
+def test_a_failure_is_treated_as_one_from_below(fake: FakeIpcClient) -> None:
+    """Where the client makes something else of an error, it does so here."""
+    fake.fail_always("health_check", IpcConnectionError)
+    assert fake.health_check() is False
+    with pytest.raises(IpcConnectionError):
+        fake.check_server_health()
+
+
+def test_streams_fail_too(fake: FakeIpcClient) -> None:
+    session = fake.create_session()
+    fake.fail_next("events", IpcUnsupportedOperationError)
+    with pytest.raises(IpcUnsupportedOperationError):
+        fake.events()
+    fake.fail_next("stream_prompt", IpcPromptError)
+    with fake.stream_prompt(session.id, "x") as stream, pytest.raises(IpcPromptError):
+        list(stream)
+
+
+@pytest.mark.parametrize(
+    ("operation", "error", "field", "remedy"),
+    [
+        ("list_session", IpcTimeoutError, "operation", "list_sessions"),
+        ("list_sessions", KeyError, "error", "IpcError"),
+        ("list_sessions", "no", "error", "IpcError"),
+        ("list_sessions", IpcSlowConsumerError, "error", "instance"),
+    ],
+)
+def test_what_cannot_be_a_failure_is_refused(
+    fake: FakeIpcClient, operation: str, error: object, field: str, remedy: str
+) -> None:
+    with pytest.raises(IpcArgumentError, match=remedy) as caught:
+        fake.fail_next(operation, error)  # type: ignore[arg-type]
+    assert caught.value.field == field
+
+
+# --- The connection ---
+
+
+def test_the_connection_is_lost_and_comes_back(fake: FakeIpcClient) -> None:
+    lost, back = threading.Event(), threading.Event()
+    fake.on_state_change(
+        lambda change: (
+            lost.set()
+            if change.new is ConnectionState.FAILED
+            else back.set()
+            if change.new is ConnectionState.CONNECTED
+            else None
+        )
+    )
+    fake.go_down()
+    assert lost.wait(WAIT)
+    fake.come_back()
+    assert back.wait(WAIT)
+    assert fake.health_check() is True
+
+
+def test_nobody_can_connect_while_it_is_down() -> None:
+    fake = FakeIpcClient()
+    fake.go_down()
+    with pytest.raises(IpcConnectionError, match="the test said so"):
+        fake.connect()
+    fake.come_back()
+    with fake:
+        assert fake.is_connected
+
+
+def test_what_is_kept_outlives_the_connection(fake: FakeIpcClient) -> None:
+    fake.create_session("kept")
+    fake.close()
+    with fake:
+        assert [each.title for each in fake.list_sessions()] == ["kept"]
+
+
+# --- What there is ---
+
+
+def test_runs_are_the_same_every_time() -> None:
+    def run() -> list[object]:
+        with FakeIpcClient() as fake:
+            session = fake.create_session()
+            result = fake.prompt(session.id, "Hi")
+            return [session, result, fake.calls, fake.list_messages(session.id), fake.sessions]
+
+    first, second = run(), run()
+    assert [str(each) for each in first] == [str(each) for each in second]
+
+
+def test_sessions_may_be_there_from_the_beginning(fake: FakeIpcClient) -> None:
+    added = fake.add_session("old", summary={"additions": 3, "files": 1}, directory="/elsewhere")
+    assert [each.summary.additions for each in fake.list_sessions()] == [3]
+    assert [each.id for each in fake.list_sessions(directory="/elsewhere")] == [added.id]
+    assert list(fake.list_sessions(directory="/here")) == []
+    assert fake.create_session(directory="/here").directory == "/here"
+    fake.sessions[0].title = "changed"
+    assert fake.sessions[0].title == "old"  # a copy was changed
+    with pytest.raises(IpcArgumentError, match="OcSessionInfo"):
+        fake.add_session(colour="red")
+
+
+def test_health_may_be_set(fake: FakeIpcClient) -> None:
+    fake.healthy = False
+    assert (fake.healthy, fake.health_check(), fake.check_server_health()) == (False, False, False)
+
+
+def test_agents_and_models_may_be_set(fake: FakeIpcClient) -> None:
+    fake.set_agents(OcAgentInfo(name="plan"))
+    fake.set_models(OcModelInfo(id="m", provider_id="p"), OcModelInfo(id="n", provider_id="p"))
+    assert [each.name for each in fake.list_agents()] == ["plan"]
+    assert [each.id for each in fake.list_models().models] == ["m", "n"]
+    assert dict(fake.list_models().default_models) == {"p": "m"}
+    assert list(fake.get_provider_status()) == ["p"]
+
+
+@pytest.mark.parametrize(
+    ("auth", "status"),
+    [
+        (OcAuth(api=OcApiAuth(key="secret-1")), OAuthStatusType.OAUTH_STATUS_TYPE_API_KEY),
+        (
+            OcAuth(oauth=OcOAuth(refresh="secret-1", access="secret-1")),
+            OAuthStatusType.OAUTH_STATUS_TYPE_CONFIGURED,
+        ),
+        (
+            OcAuth(well_known=OcWellKnownAuth(key="NAME", token="secret-1")),
+            OAuthStatusType.OAUTH_STATUS_TYPE_WELL_KNOWN,
+        ),
+    ],
+)
+def test_credentials_are_kept_and_never_shown(
+    fake: FakeIpcClient, auth: OcAuth, status: OAuthStatusType
+) -> None:
+    none = fake.get_oauth_status("p").status
+    assert none == OAuthStatusType.OAUTH_STATUS_TYPE_NOT_CONFIGURED
+    assert fake.get_auth("p").WhichOneof("auth") is None
+    fake.set_auth("p", auth)
+    shown = fake.get_auth("p")
+    assert shown.WhichOneof("auth") == auth.WhichOneof("auth")
+    assert "secret-1" not in f"{shown} {fake.calls} {fake!r} {fake.calls[-2]}"
+    assert fake.get_oauth_status("p").status == status
+    (call,) = fake.calls_of("set_auth")
+    assert "secret-1" in str(call.request)  # for who really wants to know
+
+
+def test_servers_are_there(fake: FakeIpcClient) -> None:
+    found, started = fake.discover_server(), fake.spawn_server(5000)
+    assert found is not None
+    assert (found.owned, started.owned, started.port) == (False, True, 5000)
+    assert fake.stop_server() is True
+    assert [each.provider for each in fake.sync_auth_keys().synced] == ["fake"]
+    assert fake.update_config("{nonsense").success is False
+
+
+# --- Gates ---
+
+
+def test_an_answer_is_held_back_until_the_gate_opens(fake: FakeIpcClient) -> None:
+    gate = fake.hold("create_session")
+    futures = [fake.futures.create_session(f"{number}") for number in range(3)]
+    waiting = Background(fake.create_session, "last")
+    gate.wait_reached(4)
+    assert repr(gate) == "<Gate holding 4>"
+    assert not any(future.done() for future in futures)
+    assert list(fake.list_sessions()) == []  # others go on
+    gate.open()
+    assert [future.result(WAIT).title for future in futures] == ["0", "1", "2"]
+    assert waiting.result(WAIT).title == "last"
+    assert fake.create_session("free").title == "free"
+    assert (gate.is_open, gate.reached, repr(gate)) == (True, 5, "<Gate open>")
+
+
+def test_a_gate_is_open_after_its_block(fake: FakeIpcClient) -> None:
+    with fake.hold("list_sessions") as gate:
+        future = fake.futures.list_sessions()
+        gate.wait_reached()
+        assert not future.done()
+    assert list(future.result(WAIT)) == []
+
+
+def test_nobody_came_to_the_gate() -> None:
+    with pytest.raises(TimeoutError, match="0 of 1"):
+        Gate().wait_reached(timeout=0.01)
+
+
+def test_a_prompt_that_is_held_may_be_given_up(fake: FakeIpcClient) -> None:
+    session = fake.create_session()
+    gate = fake.hold("prompt")
+    future = fake.futures.prompt(session.id, "x")
+    gate.wait_reached()
+    assert future.cancel()
+    cancelled = fake.wait_for_call("prompt")
+    fake.health_check()  # comes after the cancellation
+    gate.open()
+    assert cancelled.fields["text"] == "x"
+    assert fake.prompt(session.id, "y").text == "You said: y"
+    assert fake.get_session(session.id).id == session.id
+    assert [each.user.text for each in fake.list_messages(session.id)] == ["y", ""]
+
+
+# --- Calls ---
+
+
+def test_every_call_is_recorded_with_what_was_given(fake: FakeIpcClient) -> None:
+    fake.create_session("x", directory="/here")
+    with pytest.raises(IpcServerError):
+        fake.get_session("ses_none")
+    fake.fail_next("list_sessions", IpcTimeoutError)
+    with pytest.raises(IpcTimeoutError):
+        fake.list_sessions()
+    assert [(each.operation, each.fields, each.directory) for each in fake.calls] == [
+        ("create_session", {"title": "x"}, "/here"),
+        ("get_session", {"session_id": "ses_none"}, ""),
+        ("list_sessions", {}, ""),
+    ]
+    assert str(fake.calls[0]) == "create_session(title='x', directory='/here')"
+    assert repr(fake) == "<FakeIpcClient connected, 3 calls>"
+
+
+def test_a_future_is_recorded_when_it_is_made(fake: FakeIpcClient) -> None:
+    future = fake.futures.list_sessions()
+    assert [each.operation for each in fake.calls] == ["list_sessions"]
+    future.result(WAIT)
+
+
+def test_a_call_may_be_waited_for(fake: FakeIpcClient) -> None:
+    calling = Background(fake.create_session, "x")
+    assert fake.wait_for_call("create_session").fields == {"title": "x"}
+    calling.result(WAIT)
+    with pytest.raises(TimeoutError, match=r"create_session was called 1 of 2 .*title='x'"):
+        fake.wait_for_call("create_session", count=2, timeout=0.01)
+
+
+# --- Events ---
+
+
+def test_events_go_to_who_wants_them(fake: FakeIpcClient) -> None:
+    parent = fake.create_session("parent")
+    child = fake.add_session("child", parent_id=parent.id)
+    assert fake.emit("file.edited") == 0
+    with (
+        fake.events(types=["file.edited", "todo.*"]) as by_type,
+        fake.events(session_id=parent.id) as by_session,
+        fake.events(directory="/there") as by_folder,
+    ):
+        assert fake.emit("file.edited", event=IpcEvent(properties_json="{}")) == 1
+        assert fake.emit("todo.updated", session_id=child.id) == 2
+        assert fake.emit("other", directory="/there") == 1
+        assert fake.emit("other", session_id="ses_unknown") == 0
+        assert [by_type.next_event(WAIT).type for _ in range(2)] == ["file.edited", "todo.updated"]
+        assert by_session.next_event(WAIT).session_id == child.id
+        assert by_folder.next_event(WAIT).directory == "/there"
+
+
+def test_changes_of_sessions_are_events(fake: FakeIpcClient) -> None:
+    with fake.events(types=["session.*"]) as events:
+        session = fake.create_session("x")
+        fake.update_session(session.id, title="y")
+        fake.delete_session(session.id)
+        seen = [events.next_event(WAIT) for _ in range(3)]
+    assert [each.type for each in seen] == [
+        "session.created",
+        "session.updated",
+        "session.deleted",
+    ]
+    assert seen[1].event.session_updated.session.title == "y"
+
+
+def test_streams_of_events_end_when_the_test_says_so(fake: FakeIpcClient) -> None:
+    with fake.events() as events:
+        fake.end_events("that was all")
+        with pytest.raises(IpcServerError, match="that was all"):
+            events.next_event(WAIT)

@@ -1,0 +1,116 @@
+"""A fake client is a client: the same names with the same signatures, for programs and checkers."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from opencode_sync import IpcClient
+from opencode_sync.futures import IpcFutures
+from opencode_sync.testing import FakeIpcClient
+from tests.support.operations import SAMPLES, Sample
+
+PUBLIC = [name for name in dir(IpcClient) if not name.startswith("_")]
+FUTURES = [name for name in dir(IpcFutures) if not name.startswith("_")]
+
+
+def test_the_names_that_are_compared_are_there() -> None:
+    assert {"list_sessions", "prompt", "stream_prompt", "events", "connect"} <= set(PUBLIC)
+    assert {"list_sessions", "prompt"} <= set(FUTURES)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_name_is_the_same(name: str) -> None:
+    """Of the same kind, and with the same parameters, defaults and annotations."""
+    real, fake = (
+        inspect.getattr_static(IpcClient, name),
+        inspect.getattr_static(FakeIpcClient, name),
+    )
+    assert type(fake) is type(real)
+    if callable(real):
+        assert inspect.signature(fake) == inspect.signature(real)
+
+
+@pytest.mark.parametrize("name", FUTURES)
+def test_a_future_is_made_the_same_way(name: str) -> None:
+    fake = getattr(FakeIpcClient().futures, name)
+    real = getattr(IpcClient().futures, name)
+    assert inspect.signature(fake) == inspect.signature(real)
+
+
+def test_it_is_made_with_the_same_arguments_but_for_the_transport() -> None:
+    """So a test can put the class in the place of the other."""
+    real = dict(inspect.signature(IpcClient).parameters)
+    fake = dict(inspect.signature(FakeIpcClient).parameters)
+    del real["transport_factory"]
+    assert list(fake) == list(real)
+    for name, parameter in real.items():
+        if name != "reconnect":  # comes back without a pause
+            assert fake[name].default == parameter.default, name
+
+
+def test_it_is_accepted_where_a_client_is() -> None:
+    def program(client: IpcClient) -> str:
+        return client.create_session("x").title
+
+    with FakeIpcClient() as fake:
+        assert isinstance(fake, IpcClient)
+        assert program(fake) == "x"
+
+
+# Of answers to questions there has to be a question first: see test_fake_prompts.
+@pytest.mark.parametrize(
+    "sample",
+    [sample for sample in SAMPLES if not sample.method.startswith("reply_")],
+    ids=lambda sample: sample.method,
+)
+def test_every_operation_works_and_gives_what_the_client_gives(sample: Sample) -> None:
+    """Whatever the client can be asked for, blocking and as a future."""
+    arguments, kind = list(sample.arguments), type(sample.result)
+    with FakeIpcClient() as fake:
+        if arguments and arguments[0] == "ses_1":
+            arguments[0] = fake.add_session().id
+        result = getattr(fake, sample.method)(*arguments, **sample.keywords)
+        # A list of the sample's stands for any sequence.
+        assert isinstance(result, Sequence if sample.method == "get_provider_status" else kind)
+        if sample.method != "delete_session":
+            future = getattr(fake.futures, sample.method)(*arguments, **sample.keywords)
+            assert isinstance(future.result(10), type(result))
+        assert {call.operation for call in fake.calls} == {sample.operation}
+
+
+def test_importing_the_room_brings_nothing_along() -> None:
+    """Each name is loaded when it is used."""
+    script = (
+        "import sys, opencode_sync; before = set(sys.modules); import opencode_sync.testing; "
+        "print(*sorted(set(sys.modules) - before)); "
+        "print(all(hasattr(opencode_sync.testing, name) for name in opencode_sync.testing.__all__),"
+        " dir(opencode_sync.testing) == sorted(opencode_sync.testing.__all__),"
+        " hasattr(opencode_sync.testing, 'nothing'))"
+    )
+    root = str(Path(inspect.getfile(IpcClient)).parents[1])
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ended.stdout.splitlines() == ["opencode_sync.testing", "True True False"]
+
+
+def test_names_of_the_room_are_all_there() -> None:
+    import opencode_sync.testing
+
+    assert dir(opencode_sync.testing) == sorted(opencode_sync.testing.__all__)
+    for name in opencode_sync.testing.__all__:
+        assert getattr(opencode_sync.testing, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        opencode_sync.testing.nothing  # noqa: B018

@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from PySide6.QtCore import QElapsedTimer, QEvent, QEventLoop, QSettings, QTimer
+from PySide6.QtCore import QElapsedTimer, QEvent, QEventLoop, QSettings, Qt, QTimer
 from PySide6.QtGui import QColor, QImage, QPalette
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
@@ -39,7 +40,7 @@ from opencode_sync.types import (
 
 _HERE: Final = Path(__file__).resolve().parent
 _NOW: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-_LIST_SIZE: Final = (900, 680)
+_LIST_SIZE: Final = (900, 780)
 _CHAT_SIZE: Final = (1180, 760)
 _PATIENCE_MS: Final = 20_000
 _SETTLE_MS: Final = 400
@@ -201,11 +202,15 @@ def settle() -> None:
 
 
 def take(window: MainWindow, name: str) -> None:
-    """Save a picture of the window, with as many colours as it needs to be small."""
+    """Save a picture of the window, with its 256 most frequent colours, which keeps it small."""
     settle()
-    picture = window.grab().toImage().convertToFormat(QImage.Format.Format_Indexed8)
+    picture = window.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    colours = Counter(memoryview(picture.constBits()).cast("I")).most_common(256)
+    plain = Qt.ImageConversionFlag.ThresholdDither | Qt.ImageConversionFlag.AvoidDither
+    table = [colour for colour, _ in colours]
+    picture = picture.convertToFormat(QImage.Format.Format_Indexed8, table, plain)
     path = _HERE / f"{name}.png"
-    picture.save(str(path), "PNG")
+    picture.save(str(path), "PNG", 0)
     print(f"{path.name}: {path.stat().st_size // 1024} kB")
 
 

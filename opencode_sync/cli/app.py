@@ -24,6 +24,7 @@ from opencode_sync.cli import (
     doctor,
     events,
     gateway,
+    gui,
     health,
     models,
     providers,
@@ -163,6 +164,7 @@ app.command("gateway")(gateway.gateway)
 app.command("health")(health.health)
 app.command("doctor")(doctor.doctor)
 app.command("chat")(chat.chat)
+app.command("gui")(gui.gui)
 app.command("events")(events.events)
 
 _sessions_app = typer.Typer(callback=_sessions, invoke_without_command=True)

@@ -17,6 +17,9 @@ _TEXT: Final = (DOCS / "architecture.md").read_text(encoding="utf-8")
 _ELSEWHERE: Final = ("cli", "desktop", "metrics", "testing")
 """Rooms on top of what the page is about; their locks are leaves, and said in their own files."""
 
+_SHOWN: Final = "desktop/dispatch/"
+"""What programs of others build on all the same."""
+
 _LOCKS: Final = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore"}
 
 
@@ -27,7 +30,7 @@ def _section(heading: str) -> str:
 def _modules(*, without: tuple[str, ...] = ()) -> Iterator[tuple[str, ast.Module]]:
     for path in sorted(_ROOT.rglob("*.py")):
         name = path.relative_to(_ROOT).as_posix()
-        if name.partition("/")[0] not in without:
+        if name.partition("/")[0] not in without or name.startswith(_SHOWN):
             yield name, ast.parse(path.read_text(encoding="utf-8"))
 
 

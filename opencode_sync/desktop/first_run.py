@@ -1,0 +1,206 @@
+"""What the window offers while there is no backend."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QFormLayout,
+    QFrame,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from opencode_sync import IpcConfig, IpcConfigError
+from opencode_sync.config import MAX_PORT, MIN_PORT
+from opencode_sync.desktop.local_gateway import GatewayKind
+
+__all__ = ["FirstRun"]
+
+_WIDTH = 560
+_COMMAND = "opencode-sync gateway"
+
+
+class FirstRun(QScrollArea):
+    """Start a gateway here, or say where one is."""
+
+    gateway_wanted = Signal(object)
+    """A ``GatewayKind``."""
+
+    address_wanted = Signal(object)
+    """An ``IpcConfig``."""
+
+    look_wanted = Signal()
+    """Look again for a gateway that runs."""
+
+    back_wanted = Signal()
+    """Go back to the backend that is in use."""
+
+    def __init__(self, port: int = 0, parent: QWidget | None = None) -> None:
+        """Make the page.
+
+        Args:
+            port: What the address field begins with; 0 for nothing.
+            parent: The Qt parent.
+        """
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setAccessibleName(self.tr("Choose a backend"))
+        self.heading = QLabel(self.tr("Choose a backend"))
+        font = self.heading.font()
+        font.setPointSizeF(font.pointSizeF() * 1.6)
+        font.setBold(True)
+        self.heading.setFont(font)
+        self.reason = QLabel()
+        self.reason.setWordWrap(True)
+        self.reason.setTextFormat(Qt.TextFormat.PlainText)
+        self.opencode = QPushButton(self.tr("Start with OpenCode"))
+        self.embedded = QPushButton(self.tr("Start without a model"))
+        self.look = QPushButton(self.tr("Look again"))
+        self.back = QPushButton(self.tr("Back"))
+        self.port = QSpinBox()
+        self.token = QLineEdit()
+        self.connect_button = QPushButton(self.tr("Connect"))
+        self.problem = QLabel()
+        self.bar = QProgressBar()
+        self._prepare_fields(port)
+        self._connect_buttons()
+        self._lay_out()
+        self.set_busy(False)
+
+    def _prepare_fields(self, port: int) -> None:
+        self.port.setRange(MIN_PORT - 1, MAX_PORT)
+        self.port.setSpecialValueText(self.tr("Port"))
+        self.port.setGroupSeparatorShown(False)
+        self.port.setValue(port)
+        self.port.setAccessibleName(self.tr("Port"))
+        self.token.setEchoMode(QLineEdit.EchoMode.Password)
+        self.token.setAccessibleName(self.tr("Token"))
+        # It is nobody's to remember or to guess: no history, no dictionary, no automatic capital.
+        self.token.setInputMethodHints(
+            Qt.InputMethodHint.ImhHiddenText
+            | Qt.InputMethodHint.ImhSensitiveData
+            | Qt.InputMethodHint.ImhNoPredictiveText
+            | Qt.InputMethodHint.ImhNoAutoUppercase
+        )
+        self.problem.setWordWrap(True)
+        self.problem.setTextFormat(Qt.TextFormat.PlainText)
+        self.problem.hide()
+        self.bar.setRange(0, 0)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(4)
+        self.bar.setAccessibleName(self.tr("Connecting"))
+        kept = self.bar.sizePolicy()
+        kept.setRetainSizeWhenHidden(True)
+        self.bar.setSizePolicy(kept)
+        self.opencode.setDefault(True)
+        self.opencode.setAccessibleDescription(
+            self.tr("Uses the OpenCode server that runs, or starts one.")
+        )
+        self.embedded.setAccessibleDescription(
+            self.tr("Keeps sessions in a file of this program; there is nobody to answer.")
+        )
+
+    def _connect_buttons(self) -> None:
+        self.opencode.clicked.connect(lambda: self.gateway_wanted.emit(GatewayKind.OPENCODE))
+        self.embedded.clicked.connect(lambda: self.gateway_wanted.emit(GatewayKind.EMBEDDED))
+        self.look.clicked.connect(self.look_wanted)
+        self.back.clicked.connect(self.back_wanted)
+        self.connect_button.clicked.connect(self._use_address)
+        self.token.returnPressed.connect(self._use_address)
+
+    def _lay_out(self) -> None:
+        body = QWidget()
+        body.setMaximumWidth(_WIDTH)
+        column = QVBoxLayout(body)
+        column.setSpacing(12)
+        column.addWidget(self.heading)
+        column.addWidget(self.reason)
+        column.addWidget(self.bar)
+        start = QGroupBox(self.tr("Start a gateway that ends with this window"))
+        choices = QVBoxLayout(start)
+        for button, text in (
+            (self.opencode, self.tr("Uses the OpenCode server that runs, or starts one.")),
+            (
+                self.embedded,
+                self.tr("Keeps sessions in a file of this program; there is nobody to answer."),
+            ),
+        ):
+            choices.addLayout(_choice(button, text))
+        column.addWidget(start)
+        address = QGroupBox(self.tr("Connect to a gateway on this machine"))
+        form = QFormLayout(address)
+        form.addRow(self.tr("Port"), self.port)
+        form.addRow(self.tr("Token"), self.token)
+        form.addRow(self.problem)
+        form.addRow("", _left(self.connect_button))
+        column.addWidget(address)
+        running = QGroupBox(self.tr("Or start one in a terminal"))
+        column.addWidget(running)
+        terminal = QVBoxLayout(running)
+        terminal.addLayout(
+            _choice(self.look, self.tr("Run this, then look again: {0}").format(_COMMAND))
+        )
+        column.addWidget(self.back, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addStretch()
+        outer = QWidget()
+        row = QHBoxLayout(outer)
+        row.addStretch(1)
+        row.addWidget(body, 100)
+        row.addStretch(1)
+        self.setWidget(outer)
+        buttons = (self.opencode, self.embedded, self.look, self.connect_button)
+        width = max(button.sizeHint().width() for button in buttons)
+        for button in buttons:
+            button.setMinimumWidth(width)
+
+    def show_reason(self, text: str) -> None:
+        """Say why this page is shown."""
+        self.reason.setText(text)
+        self.reason.setVisible(bool(text))
+
+    def set_busy(self, busy: bool) -> None:
+        """Show that a wish is being fulfilled, or that it is not any more."""
+        self.bar.setVisible(busy)
+        for widget in (self.opencode, self.embedded, self.look, self.connect_button):
+            widget.setEnabled(not busy)
+
+    def forget_token(self) -> None:
+        """Empty the token's field."""
+        self.token.clear()
+
+    def _use_address(self) -> None:
+        try:
+            config = IpcConfig(self.port.value(), self.token.text())
+        except IpcConfigError as error:
+            self.problem.setText(error.message)
+            self.problem.show()
+            (self.port if error.field == "port" else self.token).setFocus()
+            return
+        self.problem.hide()
+        self.address_wanted.emit(config)
+
+
+def _left(widget: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.addWidget(widget)
+    row.addStretch()
+    return row
+
+
+def _choice(button: QPushButton, text: str) -> QHBoxLayout:
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    row = QHBoxLayout()
+    row.addWidget(button)
+    row.addWidget(label, 1)
+    return row

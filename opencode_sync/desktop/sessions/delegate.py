@@ -1,0 +1,164 @@
+"""A session drawn as a card, and the field that renames it in place."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette, QPen
+from PySide6.QtWidgets import (
+    QLineEdit,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
+
+from opencode_sync.desktop.sessions.listing import SessionRecord
+from opencode_sync.desktop.sessions.model import Role
+from opencode_sync.desktop.theme import Tone, colours_of, secondary
+
+__all__ = ["Badge", "SessionDelegate", "badges_of"]
+
+_Index = QModelIndex | QPersistentModelIndex
+
+_GAP: Final = 3  # around a card
+_PADDING: Final = 9  # within it
+_LINES_APART: Final = 5
+_BADGE_PADDING: Final = 6
+_ROUND: Final = 6.0
+_MOST_TITLE: Final = 1000  # characters: OpenCode's own limit is far below
+
+
+class Badge(NamedTuple):
+    """A few coloured characters."""
+
+    text: str
+    tone: Tone
+
+
+def badges_of(record: SessionRecord, files: str, file: str) -> list[Badge]:
+    """Return the badges of a session: what it has changed, if it says so.
+
+    Args:
+        record: The session.
+        files: How to say several files, with {0} for the number.
+        file: How to say one.
+    """
+    if record.summary is None:
+        return []
+    added, deleted, count = record.summary
+    return [
+        Badge(f"+{added}", Tone.SUCCESS),
+        Badge(f"-{deleted}", Tone.DANGER),
+        Badge((file if count == 1 else files).format(count), Tone.INFO),
+    ]
+
+
+class SessionDelegate(QStyledItemDelegate):
+    """Draws ``SessionModel``'s rows."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
+        """See ``QStyledItemDelegate``."""
+        height = QFontMetrics(_bold(option.font)).height() + QFontMetrics(option.font).height()
+        return QSize(240, height + _LINES_APART + 2 * (_PADDING + _GAP))
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        """See ``QStyledItemDelegate``."""
+        record = index.data(Role.RECORD)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        card = option.rect.adjusted(_GAP, _GAP, -_GAP, -_GAP)
+        selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        text, faint = self._draw_card(painter, option, card, selected=selected)
+        inner = card.adjusted(_PADDING, _PADDING, -_PADDING, -_PADDING)
+        first, second = self._lines(option, inner)
+        badges = badges_of(record, self.tr("{0} files"), self.tr("{0} file"))
+        first.setRight(self._draw_badges(painter, option, first, badges))
+        _draw_text(painter, first, _bold(option.font), text, index.data())
+        times = index.data(Role.TIMES)
+        _draw_text(painter, second, option.font, faint, f"{times}  ·  {record.id}")
+        painter.restore()
+
+    def _draw_card(
+        self, painter: QPainter, option: QStyleOptionViewItem, card: QRect, *, selected: bool
+    ) -> tuple[QColor, QColor]:
+        """Draw what is behind the text, and return the text's two colours."""
+        palette = option.palette
+        active = bool(option.state & QStyle.StateFlag.State_Active)
+        group = QPalette.ColorGroup.Active if active else QPalette.ColorGroup.Inactive
+        border = secondary(palette)
+        border.setAlphaF(0.35)
+        background = palette.color(QPalette.ColorRole.Base)
+        text, faint = palette.color(QPalette.ColorRole.Text), secondary(palette)
+        if selected:
+            background = palette.color(group, QPalette.ColorRole.Highlight)
+            text = palette.color(group, QPalette.ColorRole.HighlightedText)
+            border, faint = background, text
+        elif option.state & QStyle.StateFlag.State_MouseOver:
+            border = palette.color(QPalette.ColorRole.Highlight)
+        painter.setPen(QPen(border, 1))
+        painter.setBrush(background)
+        painter.drawRoundedRect(card, _ROUND, _ROUND)
+        if option.state & QStyle.StateFlag.State_HasFocus and not selected:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(palette.color(QPalette.ColorRole.Highlight), 2))
+            painter.drawRoundedRect(card, _ROUND, _ROUND)
+        return text, faint
+
+    def _draw_badges(
+        self, painter: QPainter, option: QStyleOptionViewItem, line: QRect, badges: list[Badge]
+    ) -> int:
+        """Draw the badges at the line's end, and return where they begin."""
+        metrics = QFontMetrics(option.font)
+        right = line.right()
+        for badge in reversed(badges):
+            width = metrics.horizontalAdvance(badge.text) + 2 * _BADGE_PADDING
+            frame = QRect(right - width, line.top(), width, line.height())
+            colours = colours_of(badge.tone, option.palette)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(colours.background)
+            painter.drawRoundedRect(frame, _ROUND, _ROUND)
+            painter.setPen(colours.text)
+            painter.setFont(option.font)
+            painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, badge.text)
+            right = frame.left() - _BADGE_PADDING
+        return right
+
+    @staticmethod
+    def _lines(option: QStyleOptionViewItem, inner: QRect) -> tuple[QRect, QRect]:
+        height = QFontMetrics(_bold(option.font)).height()
+        first = QRect(inner.left(), inner.top(), inner.width(), height)
+        top = first.bottom() + 1 + _LINES_APART
+        return first, QRect(inner.left(), top, inner.width(), inner.bottom() + 1 - top)
+
+    # --- Renaming ---
+
+    def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: _Index) -> QWidget:
+        """See ``QStyledItemDelegate``."""
+        editor = QLineEdit(parent)
+        editor.setMaxLength(_MOST_TITLE)
+        editor.setAccessibleName(self.tr("New title"))
+        return editor
+
+    def updateEditorGeometry(
+        self, editor: QWidget, option: QStyleOptionViewItem, index: _Index
+    ) -> None:
+        """See ``QStyledItemDelegate``."""
+        card = option.rect.adjusted(_GAP, _GAP, -_GAP, -_GAP)
+        height = min(card.height(), editor.sizeHint().height())
+        top = card.top() + (card.height() - height) // 2
+        editor.setGeometry(QRect(card.left() + 1, top, card.width() - 2, height))
+
+
+def _bold(font: QFont) -> QFont:
+    bold = QFont(font)
+    bold.setBold(True)
+    return bold
+
+
+def _draw_text(painter: QPainter, line: QRect, font: QFont, colour: QColor, text: str) -> None:
+    painter.setFont(font)
+    painter.setPen(colour)
+    shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, line.width())
+    painter.drawText(line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)

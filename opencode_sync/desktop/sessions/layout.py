@@ -1,0 +1,164 @@
+"""The widgets of the page of sessions, and where they stand."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from opencode_sync.desktop.sessions.count_badge import CountBadge
+from opencode_sync.desktop.sessions.listing import SortOrder
+from opencode_sync.desktop.sessions.model import SessionModel
+from opencode_sync.desktop.sessions.pager import Pager
+from opencode_sync.desktop.sessions.placeholders import Placeholder
+from opencode_sync.desktop.sessions.view import SessionView
+from opencode_sync.desktop.symbols import Symbol
+
+__all__ = ["PageParts", "Shown"]
+
+
+class Shown(IntEnum):
+    """What stands in the page's middle; the values are places in its stack."""
+
+    LOADING = 0
+    EMPTY = 1
+    NOTHING_FOUND = 2
+    FAILED = 3
+    LIST = 4
+
+
+class PageParts(QWidget):
+    """Heading, search, list and buttons. What they do is up to ``SessionPage``."""
+
+    order_chosen = Signal(object)
+    """A ``SortOrder``."""
+
+    def __init__(
+        self, model: SessionModel, order: SortOrder, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.heading = QLabel(self.tr("Sessions"))
+        font = self.heading.font()
+        font.setPointSizeF(font.pointSizeF() * 1.6)
+        font.setBold(True)
+        self.heading.setFont(font)
+        self.count = CountBadge()
+        self.refresh = QPushButton()
+        self.new = QPushButton()
+        self.search = QLineEdit()
+        self.search.setPlaceholderText(self.tr("Search by title or id"))
+        self.search.setAccessibleName(self.tr("Search sessions"))
+        self.search.setClearButtonEnabled(True)
+        self.order = QComboBox()
+        self.order.setAccessibleName(self.tr("Order of the sessions"))
+        self._fill_orders(order)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 0)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(4)
+        self.bar.setAccessibleName(self.tr("Loading sessions"))
+        kept = self.bar.sizePolicy()
+        kept.setRetainSizeWhenHidden(True)  # nothing jumps when it comes and goes
+        self.bar.setSizePolicy(kept)
+        self.view = SessionView(model)
+        self.loading = Placeholder(self.tr("Loading sessions..."), moving=True)
+        self.empty = Placeholder(
+            self.tr("No Sessions"),
+            self.tr("Create a new session to get started"),
+            symbol=Symbol.INBOX,
+            button=self.tr("Create Session"),
+        )
+        self.nothing_found = Placeholder(
+            self.tr("Nothing found"),
+            self.tr("No session has these words in its title or id"),
+            symbol=Symbol.SEARCH,
+        )
+        self.failed = Placeholder(
+            self.tr("The sessions could not be loaded"),
+            symbol=Symbol.NO_LINK,
+            button=self.tr("Try again"),
+        )
+        self.stack = QStackedWidget()
+        for page in (self.loading, self.empty, self.nothing_found, self.failed, self.view):
+            self.stack.addWidget(page)
+        self.pager = Pager()
+        self.rename = QPushButton()
+        self.copy = QPushButton()
+        self.delete = QPushButton()
+        self._lay_out()
+
+    def _fill_orders(self, order: SortOrder) -> None:
+        for each, text in (
+            (SortOrder.UPDATED, self.tr("Last updated first")),
+            (SortOrder.CREATED, self.tr("Newest first")),
+            (SortOrder.TITLE, self.tr("By title")),
+        ):
+            self.order.addItem(text, each)
+        self.order.setCurrentIndex(list(SortOrder).index(order))
+        self.order.activated.connect(
+            lambda position: self.order_chosen.emit(self.order.itemData(position))
+        )
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(_row(self.heading, self.count, None, self.refresh, self.new))
+        find = _row(self.search, self.order)
+        find.setStretch(0, 1)
+        column.addLayout(find)
+        column.addWidget(self.bar)
+        column.addWidget(self.stack, 1)
+        column.addWidget(self.pager)
+        column.addLayout(_row(self.rename, self.copy, None, self.delete))
+
+    def bind(self, button: QPushButton, action: QAction) -> None:
+        """Have a button say, do and be what an action is."""
+        key = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+        button.setText(action.text())
+        button.setAccessibleName(action.text())
+        button.setToolTip(f"{action.text()} ({key})" if key else action.text())
+        button.setEnabled(action.isEnabled())
+        button.clicked.connect(action.trigger)
+        action.enabledChanged.connect(button.setEnabled)
+
+    def show_state(self, shown: Shown, *, loading: bool) -> None:
+        """Show what there is.
+
+        Args:
+            shown: What stands in the middle.
+            loading: Whether to show that a list which is there is being read anew.
+        """
+        self.stack.setCurrentIndex(shown)
+        self.bar.setVisible(loading and shown is not Shown.LOADING)
+        has_sessions = shown in (Shown.LIST, Shown.NOTHING_FOUND)
+        self.search.setEnabled(has_sessions)
+        self.order.setEnabled(has_sessions)
+        for button in (self.rename, self.copy, self.delete):
+            button.setVisible(shown is Shown.LIST)
+
+    def show_counts(self, total: int, matching: int) -> None:
+        """Show how many sessions there are, and how many of them a search has found."""
+        self.count.show_counts(total, matching)
+
+
+def _row(*widgets: QWidget | None) -> QHBoxLayout:
+    """Return the widgets in a row; None is the place that takes what is left."""
+    row = QHBoxLayout()
+    for widget in widgets:
+        if widget is None:
+            row.addStretch()
+        else:
+            row.addWidget(widget)
+    return row

@@ -1,0 +1,365 @@
+"""The page of sessions: its parts, and what its buttons and keys do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QAction,
+    QGuiApplication,
+    QHideEvent,
+    QKeyEvent,
+    QKeySequence,
+    QShowEvent,
+)
+from PySide6.QtWidgets import QMessageBox, QVBoxLayout, QWidget
+
+from opencode_sync.desktop.dispatch.base import Delivery
+from opencode_sync.desktop.service import Service
+from opencode_sync.desktop.sessions.layout import PageParts, Shown
+from opencode_sync.desktop.sessions.listing import (
+    Listing,
+    SessionRecord,
+    SortOrder,
+    record_of,
+    records_of,
+)
+from opencode_sync.desktop.sessions.live import LiveSessions
+from opencode_sync.desktop.sessions.model import SessionModel
+from opencode_sync.desktop.times import Clock, system_clock
+from opencode_sync.types import OcSessionInfo
+
+__all__ = ["SessionPage"]
+
+_TIMES_MS: Final = 30_000
+"""How often "5m ago" is looked at again."""
+
+
+class SessionPage(QWidget):
+    """Lists, finds, creates, renames and deletes sessions. It shows no errors: it tells of them."""
+
+    session_chosen = Signal(object)
+    """The ``OcSessionInfo`` of the session to open."""
+
+    session_removed = Signal(str)
+    """The id of a session that is gone."""
+
+    failed = Signal(object, str)
+    """An exception, and what was tried, as the beginning of a sentence; "" for loading."""
+
+    loaded = Signal()
+    """The list is as new as the backend's."""
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        page: int = 0,
+        order: SortOrder = SortOrder.UPDATED,
+        clock: Clock = system_clock,
+        parent: QWidget | None = None,
+    ) -> None:
+        """Make the page; it loads when the service is connected, or when told to.
+
+        Args:
+            service: Makes the calls.
+            page: What to show once there are that many, from 0 on.
+            order: What the list begins with.
+            clock: Tells the time that "5m ago" counts from.
+            parent: The Qt parent.
+        """
+        super().__init__(parent)
+        self._service = service
+        self._listing = Listing(order)
+        self._listing.go_to(page)
+        self._loading: Delivery | None = None
+        self._is_loaded = False
+        self._has_failed = False
+        self._question: QMessageBox | None = None
+        self._model = SessionModel(clock, self)
+        self.parts = PageParts(self._model, order, self)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 12, 12, 6)
+        column.addWidget(self.parts)
+        self._timer = QTimer(self)
+        self._timer.setInterval(_TIMES_MS)
+        self._timer.timeout.connect(self._model.times_have_passed)
+        self._make_actions()
+        self._connect_parts()
+        self._live = LiveSessions(service, self)
+        self._live.changed.connect(self._on_changed_elsewhere)
+        self._live.removed.connect(self._on_removed_elsewhere)
+        self._live.outdated.connect(self.load)
+        self._refresh()
+
+    @property
+    def page(self) -> int:
+        """The page shown, from 0 on."""
+        return self._listing.page
+
+    @property
+    def order(self) -> SortOrder:
+        """What the list begins with."""
+        return self._listing.order
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether the list is being read."""
+        return self._loading is not None
+
+    # --- Actions ---
+
+    def _make_actions(self) -> None:
+        self.refresh_action = self._action(self.tr("Refresh"), "F5", self.load)
+        self.create_action = self._action(self.tr("New session"), "Ctrl+N", self.create_session)
+        self.find_action = self._action(self.tr("Search"), "Ctrl+F", self._find)
+        view = self.parts.view
+        self.open_action = self._action(self.tr("Open"), None, self._open, view)
+        self.rename_action = self._action(self.tr("Rename"), "F2", self._rename, view)
+        self.copy_action = self._action(self.tr("Copy id"), "Ctrl+C", self._copy, view)
+        self.delete_action = self._action(self.tr("Delete"), "Del", self._ask_delete, view)
+        view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+
+    def _action(
+        self, text: str, key: str | None, act: Callable[[], None], owner: QWidget | None = None
+    ) -> QAction:
+        action = QAction(text, self)
+        if key is not None:
+            action.setShortcut(QKeySequence(key))
+        # Of the list, only while that has the focus: Del and Ctrl+C belong to text fields, too.
+        action.setShortcutContext(
+            Qt.ShortcutContext.WindowShortcut
+            if owner is None
+            else Qt.ShortcutContext.WidgetShortcut
+        )
+        action.triggered.connect(lambda: act())
+        (owner or self).addAction(action)
+        return action
+
+    def _connect_parts(self) -> None:
+        parts = self.parts
+        parts.bind(parts.refresh, self.refresh_action)
+        parts.bind(parts.new, self.create_action)
+        parts.bind(parts.rename, self.rename_action)
+        parts.bind(parts.copy, self.copy_action)
+        parts.bind(parts.delete, self.delete_action)
+        parts.empty.button.clicked.connect(self.create_session)
+        parts.failed.button.clicked.connect(self.load)
+        parts.search.textChanged.connect(self._search)
+        parts.search.installEventFilter(self)
+        parts.order_chosen.connect(self._sort)
+        parts.pager.page_wanted.connect(self._go_to)
+        parts.view.chosen.connect(lambda record: self.session_chosen.emit(record.info))
+        parts.view.selected.connect(self._update_actions)
+        parts.view.renamed.connect(self._refresh)
+        self._model.rename_wanted.connect(self._do_rename)
+
+    # --- Loading ---
+
+    def load(self) -> None:
+        """Read the list. An earlier reading that has not ended is given up."""
+        if self._loading is not None:
+            self._loading.cancel()
+        self._loading = self._service.list_sessions(self._received, self._on_load_failed)
+        self._refresh()
+
+    def _received(self, sessions: Sequence[OcSessionInfo]) -> None:
+        self._loading = self._service.compute(
+            lambda: records_of(sessions), self._show_records, self._on_load_failed
+        )
+
+    def _show_records(self, records: dict[str, SessionRecord]) -> None:
+        self._loading, self._is_loaded, self._has_failed = None, True, False
+        self._listing.replace(records)
+        self._refresh()
+        self.loaded.emit()
+
+    def _on_load_failed(self, error: BaseException) -> None:
+        self._loading, self._has_failed = None, True
+        self._refresh()
+        self.failed.emit(error, "")
+
+    def show_failure(self) -> None:
+        """Show that there is no list, unless there is one from before."""
+        self._has_failed = True
+        self._refresh()
+
+    def _on_changed_elsewhere(self, records: dict[str, SessionRecord]) -> None:
+        known = [record for record in records.values() if self._listing.get(record.id) is not None]
+        if known:
+            self._listing.change(known)
+            self._refresh()
+
+    def _show_changed(self, session: OcSessionInfo) -> None:
+        self._on_changed_elsewhere(records_of([session]))
+
+    def _on_removed_elsewhere(self, session_ids: list[str]) -> None:
+        for session_id in session_ids:
+            if self._listing.get(session_id) is not None:
+                self._remove(session_id)
+
+    def update_session(self, session_id: str) -> None:
+        """Read one session anew, for it has changed."""
+        # That it is not to be had, its next use will tell.
+        self._service.get_session(session_id, self._show_changed)
+
+    # --- Creating, renaming, deleting ---
+
+    def create_session(self) -> None:
+        """Create a session, show it, and open it."""
+        self.create_action.setEnabled(False)
+        self._service.create_session(None, self._created, self._not_created)
+
+    def _created(self, session: OcSessionInfo) -> None:
+        self.create_action.setEnabled(True)
+        self._listing.change([record_of(session)])
+        self.parts.search.clear()
+        self._listing.go_to(self._listing.page_of(session.id) or 0)
+        self._refresh()
+        self.parts.view.select(session.id)
+        self.parts.view.setFocus()
+        self.session_chosen.emit(session)
+
+    def _not_created(self, error: BaseException) -> None:
+        self.create_action.setEnabled(True)
+        self.failed.emit(error, self.tr("The session was not created"))
+
+    def _rename(self) -> None:
+        self.parts.view.edit(self.parts.view.currentIndex())
+
+    def _do_rename(self, session_id: str, title: str) -> None:
+        self._service.update_session(
+            session_id,
+            title,
+            self._show_changed,
+            lambda error: self.failed.emit(error, self.tr("The session was not renamed")),
+        )
+
+    def _ask_delete(self) -> None:
+        record = self.parts.view.current
+        if record is None or self._question is not None:
+            return
+        question = QMessageBox(self)
+        question.setIcon(QMessageBox.Icon.Question)
+        question.setWindowTitle(self.tr("Delete session"))
+        question.setTextFormat(Qt.TextFormat.PlainText)
+        question.setText(self.tr('Delete the session "{0}"?').format(record.title[:80]))
+        question.setInformativeText(
+            self.tr("Its messages are deleted with it. This cannot be undone.")
+        )
+        delete = question.addButton(self.tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
+        question.addButton(QMessageBox.StandardButton.Cancel)
+        question.setDefaultButton(QMessageBox.StandardButton.Cancel)
+        delete.clicked.connect(lambda: self._delete(record))
+        question.finished.connect(self._answered)
+        self._question = question
+        question.open()
+
+    def _answered(self) -> None:
+        if self._question is not None:
+            self._question.deleteLater()
+            self._question = None
+
+    def _delete(self, record: SessionRecord) -> None:
+        self._service.delete_session(
+            record.id,
+            # False: it was gone already, which is what was wanted.
+            lambda _: self._remove(record.id),
+            lambda error: self.failed.emit(error, self.tr("The session was not deleted")),
+        )
+
+    def _remove(self, session_id: str) -> None:
+        view = self.parts.view
+        current = view.current
+        row = view.currentIndex().row() if current and current.id == session_id else -1
+        self._listing.change([], [session_id])
+        self._refresh()
+        if row >= 0:
+            view.select_row(row)
+        self.session_removed.emit(session_id)
+
+    # --- Finding one's way ---
+
+    def _open(self) -> None:
+        record = self.parts.view.current
+        if record is not None:
+            self.session_chosen.emit(record.info)
+
+    def _copy(self) -> None:
+        record = self.parts.view.current
+        if record is not None:
+            QGuiApplication.clipboard().setText(record.id)
+
+    def _find(self) -> None:
+        self.parts.search.setFocus()
+        self.parts.search.selectAll()
+
+    def _search(self, text: str) -> None:
+        self._listing.search(text)
+        self._refresh()
+
+    def _sort(self, order: SortOrder) -> None:
+        self._listing.sort(order)
+        self._refresh()
+
+    def _go_to(self, page: int) -> None:
+        self._listing.go_to(page)
+        self._refresh()
+        self.parts.view.scrollToTop()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """From the search field: Down goes to the list, Enter too, and Escape ends the search."""
+        if watched is self.parts.search and isinstance(event, QKeyEvent):
+            pressed = event.type() == QEvent.Type.KeyPress
+            if pressed and event.key() in (
+                Qt.Key.Key_Down,
+                Qt.Key.Key_Return,
+                Qt.Key.Key_Enter,
+            ):
+                view = self.parts.view
+                view.setFocus()
+                if view.current is None:
+                    view.select_row(0)
+                return True
+            if pressed and event.key() == Qt.Key.Key_Escape:
+                self.parts.search.clear()
+                return True
+        return super().eventFilter(watched, event)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """See ``QWidget``."""
+        super().showEvent(event)
+        self._timer.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """See ``QWidget``."""
+        super().hideEvent(event)
+        self._timer.stop()
+
+    # --- Showing ---
+
+    def _refresh(self) -> None:
+        """Show what there is now; what changes under a rename waits until that has ended."""
+        if self.parts.view.is_renaming:
+            return
+        self._model.show_rows(self._listing.rows)
+        self.parts.show_state(self._shown(), loading=self.is_loading)
+        self.parts.show_counts(self._listing.total, self._listing.matching)
+        self.parts.pager.show_position(self._listing.page, self._listing.pages)
+        self._update_actions()
+
+    def _shown(self) -> Shown:
+        if self._listing.matching:
+            return Shown.LIST
+        if self._listing.total:
+            return Shown.NOTHING_FOUND
+        if self._has_failed and not self.is_loading:
+            return Shown.FAILED
+        return Shown.EMPTY if self._is_loaded else Shown.LOADING
+
+    def _update_actions(self) -> None:
+        selected = self.parts.view.current is not None
+        for action in (self.open_action, self.rename_action, self.copy_action, self.delete_action):
+            action.setEnabled(selected)

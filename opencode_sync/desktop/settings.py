@@ -1,0 +1,82 @@
+"""What the window remembers from one time to the next. Never a token."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QByteArray, QSettings
+
+from opencode_sync.desktop.sessions.listing import SortOrder
+
+__all__ = ["WindowSettings"]
+
+
+class WindowSettings:
+    """The window's settings, in the place where the system keeps such things.
+
+    Values that make no sense, from another version or an editor, read as the default.
+    """
+
+    def __init__(self, store: QSettings | None = None) -> None:
+        """Read the settings.
+
+        Args:
+            store: Where they are; None for this user's own.
+        """
+        self._store = QSettings("opencode-sync", "opencode-sync") if store is None else store
+
+    @property
+    def geometry(self) -> QByteArray:
+        """The window's size and place; empty at first."""
+        return self._bytes("window/geometry")
+
+    @geometry.setter
+    def geometry(self, value: QByteArray) -> None:
+        self._store.setValue("window/geometry", value)
+
+    @property
+    def splitter(self) -> QByteArray:
+        """How the list and the chat share the window; empty at first."""
+        return self._bytes("window/splitter")
+
+    @splitter.setter
+    def splitter(self, value: QByteArray) -> None:
+        self._store.setValue("window/splitter", value)
+
+    @property
+    def page(self) -> int:
+        """The page of sessions, from 0 on."""
+        value = str(self._store.value("sessions/page", 0))
+        return int(value) if value.isascii() and value.isdigit() else 0
+
+    @page.setter
+    def page(self, value: int) -> None:
+        self._store.setValue("sessions/page", value)
+
+    @property
+    def order(self) -> SortOrder:
+        """What the list begins with."""
+        try:
+            return SortOrder(self._store.value("sessions/order", SortOrder.UPDATED.value))
+        except ValueError:
+            return SortOrder.UPDATED
+
+    @order.setter
+    def order(self, value: SortOrder) -> None:
+        self._store.setValue("sessions/order", value.value)
+
+    @property
+    def port(self) -> int:
+        """The port of the address that was entered last; 0 for none."""
+        value = str(self._store.value("address/port", 0))
+        return int(value) if value.isascii() and value.isdigit() and int(value) <= 65535 else 0
+
+    @port.setter
+    def port(self, value: int) -> None:
+        self._store.setValue("address/port", value)
+
+    def save(self) -> None:
+        """Write what has changed. The one moment that touches the disk: for the window's end."""
+        self._store.sync()
+
+    def _bytes(self, key: str) -> QByteArray:
+        value = self._store.value(key)
+        return value if isinstance(value, QByteArray) else QByteArray()

@@ -1,0 +1,71 @@
+"""The line at the bottom: the connection's state, the server, and how fast it answers."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QWidget
+
+from opencode_sync import ConnectionState, StateChange
+from opencode_sync.desktop.service import Service
+
+__all__ = ["StatusLine"]
+
+
+class StatusLine(QStatusBar):
+    """Says how the connection is."""
+
+    def __init__(self, service: Service, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._service = service
+        self.state = QLabel()
+        self.state.setAccessibleName(self.tr("Connection"))
+        self.server = QLabel()
+        self.server.setAccessibleName(self.tr("Server"))
+        self.latency = QLabel()
+        self.latency.setAccessibleName(self.tr("Time an answer takes"))
+        self.latency.setToolTip(self.tr("How long the backend took for its newest answer"))
+        self.setContentsMargins(8, 0, 8, 0)
+        self.server.setIndent(12)
+        self.addWidget(self.state)
+        self.addWidget(self.server, 1)
+        self.addPermanentWidget(self.latency)
+        # A long description gives way, for the window may be narrow.
+        self.server.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._coming_back = False
+        self._show_state(service.state)
+        service.state_changed.connect(self._on_change)
+        service.latency_changed.connect(self._show_latency)
+        service.backend_identified.connect(self._show_server)
+
+    def _on_change(self, change: StateChange) -> None:
+        connected = change.new is ConnectionState.CONNECTED
+        if connected or change.new in (ConnectionState.FAILED, ConnectionState.DISCONNECTED):
+            self._coming_back = change.retry_in is not None
+        self._show_state(change.new)
+        if not connected:
+            self.latency.clear()
+        self._show_server("")
+
+    def _show_state(self, state: ConnectionState) -> None:
+        if self._coming_back:
+            # The same text through all attempts, which would flicker otherwise.
+            self.state.setText(self.tr("Disconnected, trying again"))
+            return
+        self.state.setText(
+            {
+                ConnectionState.DISCONNECTED: self.tr("Disconnected"),
+                ConnectionState.CONNECTING: self.tr("Connecting..."),
+                ConnectionState.AUTHENTICATING: self.tr("Authenticating..."),
+                ConnectionState.CONNECTED: self.tr("Connected"),
+                ConnectionState.DISCONNECTING: self.tr("Disconnecting..."),
+                ConnectionState.FAILED: self.tr("Disconnected"),
+            }[state]
+        )
+
+    def _show_server(self, description: str) -> None:
+        endpoint = self._service.endpoint
+        text = f"{description} ({endpoint})" if description and endpoint else endpoint
+        self.server.setText(text)
+        self.server.setToolTip(text)
+
+    def _show_latency(self, seconds: float) -> None:
+        self.latency.setText(self.tr("{0} ms").format(f"{seconds * 1000:.1f}"))

@@ -1,0 +1,212 @@
+"""Nothing to connect to: what the window offers, and what comes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from loguru import logger
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLineEdit
+from pytestqt.qtbot import QtBot
+
+import opencode_sync
+from opencode_sync import IpcConfig, IpcConfigError
+from opencode_sync.desktop import lifecycle
+from opencode_sync.desktop.local_gateway import GatewayKind
+from opencode_sync.desktop.main_window import MainWindow
+from opencode_sync.desktop.settings import WindowSettings
+from opencode_sync.gateway import Gateway
+
+from .conftest import PATIENCE, Backend, Held, OpenWindow, session, titles
+
+_LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def window(qtbot: QtBot, open_window: OpenWindow) -> MainWindow:
+    """A window that has found no backend."""
+    window = open_window()
+    qtbot.waitUntil(window.first_run.isVisible, timeout=PATIENCE)
+    return window
+
+
+def test_the_window_says_what_it_looked_for(window: MainWindow) -> None:
+    assert "No backend to connect to was found" in window.first_run.reason.text()
+    assert window.error_banner.isHidden()
+    assert window.first_run.opencode.hasFocus()
+    assert window.first_run.back.isHidden()
+
+
+def test_a_local_gateway_with_the_embedded_store_is_a_click_away(
+    qtbot: QtBot, window: MainWindow
+) -> None:
+    page = window.first_run
+    with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
+        qtbot.mouseClick(page.embedded, _LEFT)
+        assert not page.bar.isHidden()
+        assert not page.embedded.isEnabled()
+    assert window.sessions.isVisible()
+    with qtbot.waitSignal(window.sessions.session_chosen, timeout=PATIENCE):
+        window.sessions.create_session()
+    assert len(titles(window)) == 1
+
+
+def test_a_second_gateway_takes_the_place_of_the_first(qtbot: QtBot, window: MainWindow) -> None:
+    endpoints = set()
+    for _ in range(2):
+        with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
+            window._start_gateway(GatewayKind.EMBEDDED)
+        endpoints.add(window.service.endpoint)
+    assert len(endpoints) == 2
+
+
+def test_opencode_is_looked_for_and_started(
+    qtbot: QtBot, window: MainWindow, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def make(kind: GatewayKind, directory: Path | None) -> Gateway:
+        made.append(kind)
+        return Gateway(backend)
+
+    monkeypatch.setattr(lifecycle, "make_gateway", make)
+    backend.script["list_sessions"] = lambda: [session(1)]
+    with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
+        qtbot.mouseClick(window.first_run.opencode, _LEFT)
+    assert made == [GatewayKind.OPENCODE]
+    assert (backend.starts, titles(window)) == (1, ["Session 1"])
+
+
+def test_without_opencode_it_says_so_and_stays(
+    qtbot: QtBot, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(kind: GatewayKind, directory: Path | None) -> Gateway:
+        raise IpcConfigError("no opencode is on the PATH", source="installation")
+
+    monkeypatch.setattr(lifecycle, "make_gateway", fail)
+    qtbot.mouseClick(window.first_run.opencode, _LEFT)
+    qtbot.waitUntil(window.error_banner.isVisible, timeout=PATIENCE)
+    assert window.error_banner.text.text() == "no opencode is on the PATH"
+    assert window.first_run.isVisible()
+    assert window.first_run.opencode.isEnabled()
+
+
+def enter(qtbot: QtBot, window: MainWindow, port: int, token: str) -> None:
+    page = window.first_run
+    page.port.setValue(port)
+    page.token.clear()
+    qtbot.keyClicks(page.token, token)
+
+
+def test_an_address_is_entered_and_its_token_kept_nowhere(
+    qtbot: QtBot,
+    window: MainWindow,
+    scripted: IpcConfig,
+    settings: WindowSettings,
+    tmp_path: Path,
+) -> None:
+    lines: list[str] = []
+    opencode_sync.enable_logging()
+    sink = logger.add(lines.append, level=0)
+    try:
+        enter(qtbot, window, scripted.port, str.__str__(scripted.auth_token))
+        with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
+            qtbot.keyClick(window.first_run.token, Qt.Key.Key_Return)
+        assert window.first_run.token.text() == ""
+        window.close()
+        assert window.service.wait_closed(30)
+    finally:
+        logger.remove(sink)
+        logger.disable("opencode_sync")
+    assert lines
+    token = str.__str__(scripted.auth_token)
+    assert token not in "".join(lines)
+    written = "".join(path.read_text("utf-8") for path in tmp_path.rglob("*.ini"))
+    assert str(scripted.port) in written
+    assert token not in written
+
+
+def test_the_token_is_masked(window: MainWindow) -> None:
+    field = window.first_run.token
+    assert field.echoMode() is QLineEdit.EchoMode.Password
+    assert field.inputMethodHints() & Qt.InputMethodHint.ImhSensitiveData
+
+
+@pytest.mark.parametrize(
+    ("port", "token", "text"), [(0, "x" * 20, "port"), (4096, "", "auth_token is blank")]
+)
+def test_an_address_that_is_none_is_told_at_its_field(
+    qtbot: QtBot, window: MainWindow, port: int, token: str, text: str
+) -> None:
+    enter(qtbot, window, port, token)
+    qtbot.mouseClick(window.first_run.connect_button, _LEFT)
+    assert window.first_run.problem.isVisible()
+    assert text in window.first_run.problem.text()
+
+
+def test_a_wrong_address_can_be_corrected(
+    qtbot: QtBot, window: MainWindow, scripted: IpcConfig
+) -> None:
+    enter(qtbot, window, scripted.port, "not-the-token-of-the-gateway")
+    qtbot.mouseClick(window.first_run.connect_button, _LEFT)
+    qtbot.waitUntil(window.error_banner.isVisible, timeout=PATIENCE)
+    assert window.error_banner.title.text() == "Authentication Failed"
+    assert window.first_run.isVisible()
+    enter(qtbot, window, scripted.port, str.__str__(scripted.auth_token))
+    with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
+        qtbot.mouseClick(window.first_run.connect_button, _LEFT)
+
+
+def test_looking_again_in_vain_says_so(qtbot: QtBot, window: MainWindow) -> None:
+    qtbot.mouseClick(window.first_run.look, _LEFT)
+    qtbot.waitUntil(window.error_banner.isVisible, timeout=PATIENCE)
+    assert "No backend to connect to was found" in window.error_banner.text.text()
+
+
+def test_the_backend_in_use_can_be_left_for_another_or_not(
+    qtbot: QtBot, scripted: IpcConfig, loaded: OpenWindow
+) -> None:
+    window = loaded(scripted)
+    window.choose_action.trigger()
+    page = window.first_run
+    assert page.isVisible()
+    assert page.reason.isHidden()
+    qtbot.mouseClick(page.back, _LEFT)
+    assert window.sessions.isVisible()
+
+
+def test_the_newest_wish_is_the_one_that_counts(
+    qtbot: QtBot,
+    window: MainWindow,
+    scripted: IpcConfig,
+    backend: Backend,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A start that hangs holds up nobody, and how it ends does not matter any more."""
+    held = Held(lambda: None)
+    other = Backend()
+    other.script["start"] = held
+    monkeypatch.setattr(lifecycle, "make_gateway", lambda kind, directory: Gateway(other))
+    window._start_gateway(GatewayKind.OPENCODE)
+    qtbot.waitUntil(held.begun.is_set, timeout=PATIENCE)
+    other.script["close"] = held.go_on.set
+    with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
+        window._use_address(scripted)
+    assert window.service.endpoint == scripted.endpoint
+    assert window.error_banner.isHidden()
+
+
+def test_closing_while_a_gateway_starts_ends_it(
+    qtbot: QtBot, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(lambda: None)
+    other = Backend()
+    other.script["start"] = held
+    other.script["close"] = held.go_on.set
+    monkeypatch.setattr(lifecycle, "make_gateway", lambda kind, directory: Gateway(other))
+    window._start_gateway(GatewayKind.OPENCODE)
+    qtbot.waitUntil(held.begun.is_set, timeout=PATIENCE)
+    window.close()
+    assert window.service.wait_closed(30)
+    assert other.closes >= 1

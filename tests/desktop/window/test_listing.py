@@ -1,0 +1,115 @@
+"""Which sessions are shown, in which order, and on which page."""
+
+from __future__ import annotations
+
+import pytest
+
+from opencode_sync.desktop.sessions.listing import Listing, SortOrder, record_of, records_of
+from opencode_sync.types import OcSessionInfo
+
+from .conftest import session
+
+
+def listing_of(*sessions: OcSessionInfo) -> Listing:
+    listing = Listing()
+    listing.replace(records_of(sessions))
+    return listing
+
+
+def ids(listing: Listing) -> list[int]:
+    return [int(record.id.removeprefix("ses_")) for record in listing.rows]
+
+
+def test_an_empty_list_has_one_empty_page() -> None:
+    listing = Listing()
+    assert (listing.rows, listing.page, listing.pages, listing.total) == ([], 0, 1, 0)
+
+
+def test_what_was_updated_last_comes_first() -> None:
+    listing = listing_of(session(1, updated=50), session(2, updated=5), session(3, updated=500))
+    assert ids(listing) == [2, 1, 3]
+
+
+def test_ten_are_on_a_page_and_the_rest_on_the_last() -> None:
+    listing = listing_of(*(session(each, updated=each) for each in range(25)))
+    assert (listing.pages, ids(listing)) == (3, list(range(10)))
+    listing.go_to(2)
+    assert ids(listing) == [20, 21, 22, 23, 24]
+
+
+@pytest.mark.parametrize(("wanted", "page"), [(-1, 0), (1, 1), (99, 1)])
+def test_a_page_that_does_not_exist_is_the_nearest(wanted: int, page: int) -> None:
+    listing = listing_of(*(session(each) for each in range(11)))
+    listing.go_to(wanted)
+    assert listing.page == page
+
+
+def test_a_page_that_is_not_there_yet_is_kept_in_mind() -> None:
+    listing = Listing()
+    listing.go_to(1)
+    assert listing.page == 0
+    listing.replace(records_of(session(each) for each in range(11)))
+    assert listing.page == 1
+
+
+def test_a_search_looks_for_all_words_in_title_and_id_whatever_their_case() -> None:
+    listing = listing_of(
+        session(1, "Fix the STRASSE parser"), session(2, "Fix the tests"), session(3, "Other")
+    )
+    listing.search("  fix straße ")
+    assert (ids(listing), listing.searching, listing.matching, listing.total) == ([1], True, 1, 3)
+    listing.search(f"{3:026d}")
+    assert ids(listing) == [3]
+    listing.search("")
+    assert (listing.searching, listing.matching) == (False, 3)
+
+
+def test_a_search_and_an_order_begin_with_the_first_page() -> None:
+    listing = listing_of(*(session(each, updated=each) for each in range(25)))
+    listing.go_to(2)
+    listing.search("session")
+    assert listing.page == 0
+    listing.go_to(2)
+    listing.sort(SortOrder.TITLE)
+    assert listing.page == 0
+
+
+def test_orders() -> None:
+    first, second = session(1, "b", updated=1), session(2, "A", updated=2)
+    first.time.created, second.time.created = 1000, 2000
+    listing = listing_of(first, second)
+    for order, expected in (
+        (SortOrder.UPDATED, [1, 2]),
+        (SortOrder.CREATED, [2, 1]),
+        (SortOrder.TITLE, [2, 1]),
+    ):
+        listing.sort(order)
+        assert (listing.order, ids(listing)) == (order, expected)
+
+
+def test_changes_keep_search_order_and_page() -> None:
+    listing = listing_of(*(session(each, updated=each) for each in range(12)))
+    listing.go_to(1)
+    listing.change([record_of(session(5, "renamed", updated=100))], ["ses_" + "0" * 25 + "1"])
+    assert ids(listing) == [5]
+    assert listing.total == 11
+    assert listing.page_of(f"ses_{5:026d}") == 1
+    listing.search("renamed")
+    assert ids(listing) == [5]
+    assert listing.page_of(f"ses_{6:026d}") is None
+
+
+def test_a_session_is_found_on_whichever_page() -> None:
+    listing = listing_of(*(session(each) for each in range(30)))
+    found = listing.get(f"ses_{29:026d}")
+    assert found is not None
+    assert found.title == "Session 29"
+    assert listing.get("ses_other") is None
+
+
+def test_a_record_has_the_summary_only_if_there_is_one() -> None:
+    with_summary = session(1)
+    with_summary.summary.additions = 3
+    with_summary.summary.files = 2
+    assert record_of(with_summary).summary == (3, 0, 2)
+    assert record_of(session(1)).summary is None

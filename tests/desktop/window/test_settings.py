@@ -1,0 +1,70 @@
+"""What the window remembers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QByteArray, QSettings, QSize
+from pytestqt.qtbot import QtBot
+
+from opencode_sync import IpcConfig
+from opencode_sync.desktop.sessions.listing import SortOrder
+from opencode_sync.desktop.settings import WindowSettings
+
+from .conftest import Backend, OpenWindow, close, session, titles
+
+
+def test_size_page_order_and_the_share_of_the_chat_are_remembered(
+    qtbot: QtBot, scripted: IpcConfig, backend: Backend, loaded: OpenWindow
+) -> None:
+    backend.script["list_sessions"] = lambda: [session(n, f"{n:02}") for n in range(25)]
+    first = loaded(scripted)
+    first.resize(651, 552)
+    first.sessions.parts.order_chosen.emit(SortOrder.TITLE)
+    first.sessions.parts.pager.page_wanted.emit(1)
+    first.open_session(session(1))
+    first.splitter.setSizes([400, 220])
+    sizes = first.splitter.sizes()
+    close(first)
+    second = loaded(scripted)
+    assert second.size() == QSize(651, 552)
+    assert (second.sessions.page, second.sessions.order) == (1, SortOrder.TITLE)
+    assert titles(second)[0] == "10"
+    assert second.sessions.parts.order.currentData() == SortOrder.TITLE
+    second.open_session(session(1))
+    assert second.splitter.sizes() == sizes
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> QSettings:
+    return QSettings(str(tmp_path / "other.ini"), QSettings.Format.IniFormat)
+
+
+def test_at_first_there_is_nothing_to_remember(store: QSettings) -> None:
+    settings = WindowSettings(store)
+    assert settings.geometry == settings.splitter == QByteArray()
+    assert (settings.page, settings.order, settings.port) == (0, SortOrder.UPDATED, 0)
+
+
+def test_nonsense_reads_as_the_default(store: QSettings) -> None:
+    for key in ("window/geometry", "sessions/page", "sessions/order", "address/port"):
+        store.setValue(key, "nonsense")
+    settings = WindowSettings(store)
+    assert settings.geometry == QByteArray()
+    assert (settings.page, settings.order, settings.port) == (0, SortOrder.UPDATED, 0)
+    store.setValue("address/port", "70000")
+    assert settings.port == 0
+
+
+def test_what_is_saved_is_there_next_time(store: QSettings) -> None:
+    settings = WindowSettings(store)
+    settings.port = 4096
+    settings.save()
+    again = QSettings(store.fileName(), QSettings.Format.IniFormat)
+    assert WindowSettings(again).port == 4096
+
+
+def test_without_a_store_it_is_this_users_own(tmp_path: Path) -> None:
+    settings = WindowSettings()
+    assert settings._store.organizationName() == "opencode-sync"

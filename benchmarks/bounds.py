@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.samples import Figure
 
-__all__ = ["BOUNDS", "Bound", "Verdict", "judge"]
+__all__ = ["BOUNDS", "REAL_BOUNDS", "Bound", "Verdict", "judge"]
 
 Figures = Mapping[str, Figure]
 
@@ -48,10 +48,10 @@ class Verdict:
         return self.value <= self.bound.limit
 
 
-def judge(figures: Figures) -> list[Verdict]:
-    """Return a verdict on each bound whose figures were measured."""
+def judge(figures: Figures, bounds: Sequence[Bound] | None = None) -> list[Verdict]:
+    """Return a verdict on each bound whose figures were measured; None stands for ``BOUNDS``."""
     verdicts = []
-    for bound in BOUNDS:
+    for bound in BOUNDS if bounds is None else bounds:
         value = bound.value(figures)
         if value is not None:
             verdicts.append(Verdict(bound, value, bound.spread(figures)))
@@ -136,3 +136,11 @@ BOUNDS: Final = (
     _times("import: opencode_sync / opencode_ai", 0.5, "import", _OURS, "official SDK"),
     Bound("CPU of an idle client, %", 0.1, False, _alone("idle", _OURS)),
 )
+
+_SDK: Final = "official SDK"
+
+REAL_BOUNDS: Final = (
+    _times("list_sessions: launch / official SDK", 0.8, "real-list", "IpcClient, launch", _SDK),
+    _times("list_sessions: gateway / official SDK", 0.95, "real-list", "IpcClient, gateway", _SDK),
+)
+"""The same for a real OpenCode."""

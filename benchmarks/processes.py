@@ -6,6 +6,7 @@ import configparser
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 from collections.abc import Iterator, Mapping
@@ -61,7 +62,13 @@ def start(
         http_port: Likewise.
         rounds: How often each is started.
     """
-    environ = _environ(websocket_port, http_port)
+    with tempfile.TemporaryDirectory() as bytecode:
+        # Both from bytecode, as after an installation, whatever the environment says of it.
+        environ = _environ(websocket_port, http_port) | {"PYTHONPYCACHEPREFIX": bytecode}
+        yield from _start(environ, python, rounds)
+
+
+def _start(environ: dict[str, str], python: Path | None, rounds: int) -> Iterator[Figure]:
     chosen = str(python or sys.executable)
     programs = {"bare python": "pass", "IpcClient": _OURS}
     modules = {"IpcClient": "opencode_sync"}
@@ -116,7 +123,11 @@ def python_with_official_sdk(folder: Path) -> Path:
 
 
 def _environ(websocket_port: int, http_port: int) -> dict[str, str]:
-    kept = {name: text for name, text in os.environ.items() if not name.lower().endswith("_proxy")}
+    kept = {
+        name: text
+        for name, text in os.environ.items()
+        if not name.lower().endswith("_proxy") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     return kept | {
         "PYTHONPATH": str(_ROOT),
         "OPENCODE_IPC_PORT": str(websocket_port),

@@ -170,6 +170,7 @@ def _warm_up(gateway: Server, proxy: Server, crowd: int) -> None:
     """Have everything imported and opened that stays, before it is counted."""
     for port in (gateway.port, proxy.port):
         with _client(port) as client:
+            client.check_server_health()
             session = client.create_session("warm-up")
             client.get_session(session.id)
             client.list_sessions()

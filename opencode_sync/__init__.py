@@ -11,8 +11,6 @@ Example::
 
 from __future__ import annotations
 
-from loguru import logger as _logger
-
 from opencode_sync.cancel import CancelToken
 from opencode_sync.client import IpcClient
 from opencode_sync.config import IpcConfig, IpcConfigProvider
@@ -116,5 +114,3 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
-
-_logger.disable("opencode_sync")

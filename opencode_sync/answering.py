@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final, Literal, TypeAlias
 
-from loguru import logger
-
 from opencode_sync.call import Call
 from opencode_sync.errors import IpcArgumentError
+from opencode_sync.logger import logger
 from opencode_sync.operations import (
     AnswerPolicy,
     Begin,

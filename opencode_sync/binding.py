@@ -13,10 +13,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final
 
-from loguru import logger
-
 from opencode_sync.call import Call, FutureCall
 from opencode_sync.errors import IpcConnectionError, IpcError, IpcServerError
+from opencode_sync.logger import logger
 from opencode_sync.operations import Request, discover_server
 from opencode_sync.wire import ipc_pb2
 

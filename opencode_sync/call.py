@@ -12,11 +12,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from loguru import logger
-
 from opencode_sync.cancel import CancelToken
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import IpcCancelledError, IpcError, IpcTimeoutError, IpcUsageError
+from opencode_sync.logger import logger
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request
 

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from loguru import logger
-
 from opencode_sync.answers import StrayCounters
 from opencode_sync.binding import ServerBinder, ServerBinding
 from opencode_sync.blocking import BlockingOperations
@@ -27,6 +25,7 @@ from opencode_sync.errors import IpcArgumentError, IpcConfigError, IpcError
 from opencode_sync.extras import needs_opentelemetry
 from opencode_sync.futures import IpcFutures
 from opencode_sync.keeper import Keeper
+from opencode_sync.logger import logger
 from opencode_sync.metrics import Metrics, WatchesConnections, guarded
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request, check_directory

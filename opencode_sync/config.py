@@ -16,9 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from loguru import logger
-
 from opencode_sync.errors import IpcConfigError
+from opencode_sync.logger import logger
 
 __all__ = [
     "IpcConfig",

@@ -9,8 +9,6 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final, NoReturn, Protocol
 
-from loguru import logger
-
 from opencode_sync.answers import Answers, StrayCounters
 from opencode_sync.call import Call, FutureCall
 from opencode_sync.config import IpcConfig, IpcConfigProvider
@@ -29,6 +27,7 @@ from opencode_sync.forks import this_process
 from opencode_sync.handshake import authenticate
 from opencode_sync.keeper import Keeper
 from opencode_sync.liveness import Liveness
+from opencode_sync.logger import logger
 from opencode_sync.metered import MeteredSender
 from opencode_sync.metrics import Metrics
 from opencode_sync.operations import Request, cancel
@@ -265,6 +264,7 @@ class Connection:
                 interval=options.ping_interval,
                 timeout=options.ping_timeout,
                 on_dead=self.doom,
+                on_silence=self._answers.forget,
             )
             self._liveness.start()
 
@@ -287,15 +287,16 @@ class Connection:
 
     def _read(self) -> NoReturn:
         assert self._transport is not None  # opened
-        receive, accept = self._transport.receive, self._answers.accept
+        accept = self._answers.accept
         if self._metrics is None:  # asked once, and not for each message
-            while True:
-                accept(receive())
+            self._transport.receive_all(accept)
         record = self._metrics.record_message_received
-        while True:
-            message = receive()
+
+        def count_and_accept(message: bytes) -> None:
             record(len(message))
             accept(message)
+
+        self._transport.receive_all(count_and_accept)
 
     def _clean_up(self, error: Exception) -> None:
         if self._liveness is not None:

@@ -27,7 +27,10 @@ class Deadline:
 
     def remaining(self) -> float | None:
         """Return the seconds left, never below 0.0; None when there is no limit."""
-        return None if self.at is None else max(0.0, self.at - time.monotonic())
+        if self.at is None:
+            return None
+        left = self.at - time.monotonic()
+        return left if left > 0.0 else 0.0
 
     def passed(self) -> bool:
         """Return whether the moment has come."""

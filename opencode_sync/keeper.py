@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
+from opencode_sync.logger import logger
 
 __all__ = ["Keeper", "Timer"]
 

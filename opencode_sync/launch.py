@@ -11,8 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from loguru import logger
-
 from opencode_sync.client import IpcClient
 from opencode_sync.config import IpcConfig
 from opencode_sync.errors import (
@@ -23,6 +21,7 @@ from opencode_sync.errors import (
     IpcUsageError,
 )
 from opencode_sync.forks import this_process
+from opencode_sync.logger import logger
 from opencode_sync.metrics import Metrics
 from opencode_sync.options import IpcClientOptions
 from opencode_sync.uninterrupted import uninterrupted

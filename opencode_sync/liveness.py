@@ -29,6 +29,7 @@ class Liveness:
         interval: float,
         timeout: float,
         on_dead: Callable[[IpcConnectionError], None],
+        on_silence: Callable[[], None] = lambda: None,
     ) -> None:
         """Make the watch over one link.
 
@@ -39,6 +40,7 @@ class Liveness:
             interval: Seconds of silence before a ping.
             timeout: Seconds of further silence before the link is given up.
             on_dead: Told so, on the keeper's thread.
+            on_silence: Told of each silence that calls for a ping, on the same.
         """
         self._keeper = keeper
         self._transport = transport
@@ -46,6 +48,7 @@ class Liveness:
         self._interval = interval
         self._timeout = timeout
         self._on_dead = on_dead
+        self._on_silence = on_silence
         self._pinged_at = 0.0
         self._stopped = False
         self._timer: Timer | None = None
@@ -74,6 +77,7 @@ class Liveness:
         elif self._pinged_at <= heard:
             self._pinged_at = now
             self._sender.ping()
+            self._on_silence()
             self._plan(now + self._timeout)
         elif now >= self._pinged_at + self._timeout:
             self._on_dead(

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from loguru import logger
-
 from opencode_sync.errors import IpcArgumentError
 
 __all__ = ["enable_logging"]
@@ -74,6 +72,8 @@ def enable_logging(
 
 def _count(step: int) -> None:
     global _users
+    from loguru import logger  # not before somebody wants it
+
     with _lock:
         _users += step
         if _users:

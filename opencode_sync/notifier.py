@@ -8,9 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
+from opencode_sync.logger import logger
 
 __all__ = ["Notifier"]
 

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
+from opencode_sync.logger import logger
 from opencode_sync.metrics import Metrics
 from opencode_sync.notifier import Notifier
 

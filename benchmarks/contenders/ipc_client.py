@@ -44,6 +44,15 @@ class Client(Contender):
     def list_sessions(self) -> int:
         return len(self._client.list_sessions())
 
+    def create_session(self, title: str) -> int:
+        """Send a message as long as the title, and get one back; returns its length."""
+        return len(self._client.create_session(title).title)
+
+    @property
+    def client(self) -> IpcClient:
+        """What is measured."""
+        return self._client
+
     def close(self) -> None:
         self._client.close()
 
@@ -61,6 +70,9 @@ class ClientInMemory(Client):
         config = IpcConfig(4096, TOKEN)  # any port: nobody dials it
         self._use(IpcClient(config, transport_factory=lambda config, options: transport))
 
+    def _answer(self, request: bytes) -> bytes | None:
+        return self._answers.answer(request)
+
     def close(self) -> None:
         super().close()
         self._thread.join(PATIENCE)
@@ -68,7 +80,7 @@ class ClientInMemory(Client):
     def _serve(self) -> None:
         try:
             while True:
-                answer = self._answers.answer(self._peer.receive())
+                answer = self._answer(self._peer.receive())
                 if answer is not None:
                     self._peer.send(answer)
         except TransportClosed:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from loguru import logger
 from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication
 
@@ -16,6 +15,7 @@ from opencode_sync import IpcConfig, IpcConfigError, IpcConfigProvider
 from opencode_sync.desktop.interrupts import ending_on_signals
 from opencode_sync.desktop.main_window import MainWindow
 from opencode_sync.desktop.service import Service
+from opencode_sync.logger import logger
 
 __all__ = ["check_display", "run"]
 

@@ -6,9 +6,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loguru import logger
-
 from opencode_sync.errors import IpcConfigError
+from opencode_sync.logger import logger
 
 if TYPE_CHECKING:
     from opencode_sync.gateway import Gateway

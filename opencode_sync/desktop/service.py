@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from loguru import logger
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from opencode_sync import (
@@ -29,6 +28,7 @@ from opencode_sync.desktop.lifecycle import Lifecycle
 from opencode_sync.desktop.local_gateway import GatewayKind
 from opencode_sync.desktop.target import Target
 from opencode_sync.futures import IpcFutures
+from opencode_sync.logger import logger
 from opencode_sync.types import OcAgentInfo, OcMessage, OcSessionInfo
 from opencode_sync.wire.ext_operations_pb2 import IpcBackendInfo, IpcModelList
 

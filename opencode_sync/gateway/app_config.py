@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from loguru import logger
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import IpcConfigError
@@ -39,6 +38,7 @@ from opencode_sync.gateway.json_document import (
     to_json,
 )
 from opencode_sync.gateway.provider_keys import KEY_VARIABLES
+from opencode_sync.logger import logger
 from opencode_sync.runtime_file import MAX_FILE_SIZE, read_small_file
 from opencode_sync.wire import ipc_pb2
 

@@ -53,6 +53,10 @@ class JobBook:
                 f"from 2",
             )
 
+    def may_pass(self, request_id: int) -> bool:
+        """Return whether a request may be answered without a place in the book."""
+        return not (self.ended or self.stopping or request_id in self._by_id)
+
     def has_room(self, job: Job) -> bool:
         """Return whether the job can be taken now."""
         if self.ended:

@@ -11,16 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from google.protobuf.message import DecodeError, EncodeError
-from loguru import logger
 
-from opencode_sync.deadline import Deadline
+from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.gateway.answer_sizes import AnswerSizes
-from opencode_sync.gateway.backends.base import Backend, BackendError, EventSink, Subscription
+from opencode_sync.gateway.backends.base import (
+    Backend,
+    BackendError,
+    EventSink,
+    Subscription,
+    WouldWait,
+)
 from opencode_sync.gateway.cancellation import Cancellation
 from opencode_sync.gateway.handlers import HANDLERS
 from opencode_sync.gateway.handlers_runs import RUN_HANDLERS, RunHandler, run_seconds
 from opencode_sync.gateway.link import Link
 from opencode_sync.gateway.pushes import EventEncoder, Pushes
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["Dispatcher", "decode_request", "error_answer"]
@@ -72,6 +78,23 @@ class Dispatcher:
     def expected_size(self, request: ipc_pb2.IpcClientMessage, directory: str = "") -> int:
         """Return about how many bytes the answer of a request will have."""
         return self._sizes.expected(request, directory)
+
+    def answer_at_once(self, request: ipc_pb2.IpcClientMessage) -> bytes | None:
+        """Return the encoded answer of a request that nobody has to wait for; None of any other.
+
+        Never waits, and never raises. What is refused is left to ``answer``.
+        """
+        operation = request.WhichOneof("payload")
+        if operation not in self._backend.quick or not request.request_id:
+            return None
+        answer = ipc_pb2.IpcServerMessage(request_id=request.request_id)
+        try:
+            HANDLERS[operation](self._backend, request, answer, NOW)
+            return self._encoded(answer, operation)
+        except WouldWait:
+            return None
+        except Exception as error:  # noqa: BLE001
+            return _encoded_error(request, self._error(request, error))
 
     def answer(self, request: ipc_pb2.IpcClientMessage, directory: str = "") -> bytes:
         """Return the encoded answer; never raises."""

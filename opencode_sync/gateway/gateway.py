@@ -16,8 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import IpcArgumentError, IpcError, IpcUsageError
 from opencode_sync.extras import needs_opentelemetry
@@ -27,6 +25,7 @@ from opencode_sync.gateway.limits import GatewayLimits
 from opencode_sync.gateway.link import MemoryLink
 from opencode_sync.gateway.peers import Peers
 from opencode_sync.gateway.workers import WorkerPool
+from opencode_sync.logger import logger
 from opencode_sync.masking import remember_secret
 from opencode_sync.transport.memory import MemoryTransport, memory_link
 

@@ -7,7 +7,7 @@ from collections import deque
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError, Subscription
 from opencode_sync.gateway.cancellation import Cancellation
-from opencode_sync.gateway.dispatch import decode_request, error_answer
+from opencode_sync.gateway.dispatch import error_answer
 from opencode_sync.gateway.handlers_runs import RUN_HANDLERS
 from opencode_sync.gateway.pushes import Pushes
 from opencode_sync.gateway.scope import unwrap
@@ -23,7 +23,8 @@ class Job:
     """A message of the client's, from its arrival to its answer.
 
     Args:
-        message: As it came.
+        request: What is in the message; None when it is not one of the schema's.
+        size: Bytes the message had.
     """
 
     __slots__ = (
@@ -47,8 +48,8 @@ class Job:
         "target",
     )
 
-    def __init__(self, message: bytes) -> None:
-        self.size = len(message)
+    def __init__(self, request: ipc_pb2.IpcClientMessage | None, size: int) -> None:
+        self.size = size
         self.request = ipc_pb2.IpcClientMessage()
         """What is asked, out of its wrapping."""
         self.request_id = 0
@@ -56,7 +57,7 @@ class Job:
         """The project folder; "" leaves it to the backend."""
         self.refusal: bytes | None = None
         """The answer, when it is settled without asking the backend."""
-        self._read(message)
+        self._read(request)
         self.operation = None if self.refusal else self.request.WhichOneof("payload")
         self.run = self.operation in RUN_HANDLERS
         """Whether it waits for a model, which takes minutes."""
@@ -94,8 +95,7 @@ class Job:
         if self.cancellation is not None:
             self.cancellation.cancel(reason)
 
-    def _read(self, message: bytes) -> None:
-        request = decode_request(message)
+    def _read(self, request: ipc_pb2.IpcClientMessage | None) -> None:
         if request is None:
             self.refusal = error_answer(0, ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE, _UNDECODABLE)
             return

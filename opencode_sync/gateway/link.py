@@ -65,6 +65,17 @@ class Link(ABC):
             Whether it was taken: not when the peer has left too much unread, or the link has ended.
         """
 
+    def reply(self, message: bytes) -> bool:
+        """Send an answer as ``offer`` does, perhaps together with those that follow. Reader only.
+
+        It leaves when the reader calls ``receive`` and there is no other message yet, or ``push``.
+        """
+        return self.offer(message)
+
+    def push(self) -> None:
+        """Send what ``reply`` still has, without waiting for the peer. Reader only."""
+        return
+
     @abstractmethod
     def nudge(self) -> bool:
         """Show the peer a sign of life, without waiting; returns False when the link has ended."""

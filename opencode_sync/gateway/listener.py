@@ -11,9 +11,8 @@ import socket
 import threading
 from collections.abc import Callable
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
+from opencode_sync.logger import logger
 
 __all__ = ["Listener"]
 

@@ -16,10 +16,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.sockets import wait_for
+from opencode_sync.logger import logger
 
 __all__ = ["Output"]
 

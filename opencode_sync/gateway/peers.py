@@ -13,14 +13,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.dispatch import Dispatcher
 from opencode_sync.gateway.limits import GatewayLimits
 from opencode_sync.gateway.link import Link
 from opencode_sync.gateway.session import PeerSession
 from opencode_sync.gateway.workers import WorkerPool
+from opencode_sync.logger import logger
 
 __all__ = ["Peers"]
 

@@ -14,12 +14,11 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.gateway.backends.base import Backend, BackendError
 from opencode_sync.gateway.gateway import Gateway, GatewayError
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 if TYPE_CHECKING:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.book import STOPPING
 from opencode_sync.gateway.dispatch import Dispatcher, decode_request
@@ -24,6 +22,7 @@ from opencode_sync.gateway.link import (
 )
 from opencode_sync.gateway.requests import Requests
 from opencode_sync.gateway.workers import WorkerPool
+from opencode_sync.logger import logger
 from opencode_sync.transport.base import TransportClosed, TransportError, TransportTimeout
 from opencode_sync.wire import ipc_pb2
 

@@ -26,7 +26,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from loguru import logger
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import Event, State
@@ -36,6 +35,7 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.link import INTERNAL_ERROR, TOO_BIG, Link
 from opencode_sync.gateway.output import Output
 from opencode_sync.gateway.sockets import wait_for
+from opencode_sync.logger import logger
 from opencode_sync.transport.base import (
     TransportClosed,
     TransportError,
@@ -101,6 +101,7 @@ class WebSocketLink(Link):
         self._end: TransportError | None = None
         self._received_size = 0
         self._trusted = False
+        self._replied = False  # whether there is output that nobody writes yet
         self._output = Output(sock, patience=send_timeout, later=later)
         # Guards the protocol; what it has to say goes into the output in the same step.
         self._lock = threading.Lock()
@@ -166,6 +167,7 @@ class WebSocketLink(Link):
 
     def _read(self, deadline: Deadline) -> list[Event]:
         """Wait for bytes of the peer, and return the events they complete."""
+        self.push()
         self._output.wait_for_few()
         data = self._receive_bytes(deadline)
         self._received_size += len(data)
@@ -270,6 +272,22 @@ class WebSocketLink(Link):
             self._output.add(self._protocol.data_to_send())
         self._output.write_at_once()
         return True
+
+    def reply(self, message: bytes) -> bool:
+        with self._lock:
+            if self._output.dead or self._protocol.state is not State.OPEN:
+                return False
+            if not self._output.has_room(len(message)):
+                return False
+            self._protocol.send_binary(message)
+            self._output.add(self._protocol.data_to_send())
+        self._replied = True
+        return True
+
+    def push(self) -> None:
+        if self._replied:
+            self._replied = False
+            self._output.write_at_once()
 
     def nudge(self) -> bool:
         return self._send_control(self._protocol.send_pong)

@@ -7,9 +7,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
+from opencode_sync.logger import logger
 
 __all__ = ["WorkerPool"]
 

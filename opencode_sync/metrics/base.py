@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from loguru import logger
+from opencode_sync.logger import logger
 
 if TYPE_CHECKING:
     from opencode_sync.state import ConnectionState

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError, Message
-from loguru import logger
 
 from opencode_sync.deadline import Deadline
+from opencode_sync.logger import logger
 from opencode_sync.testing.envelope import encode, error_answer
 from opencode_sync.transport.base import Transport, TransportClosed, TransportTimeout
 from opencode_sync.transport.memory import MemoryPeer, memory_link

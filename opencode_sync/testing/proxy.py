@@ -22,9 +22,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
-from loguru import logger
-
 from opencode_sync.errors import IpcArgumentError, IpcUsageError
+from opencode_sync.logger import logger
 from opencode_sync.testing.faults import Fault, FaultKind
 from opencode_sync.testing.link import ProxiedLink, reset
 from opencode_sync.testing.loop import ProxyLoop

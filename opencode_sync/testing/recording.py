@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from google.protobuf.message import DecodeError, Message
-from loguru import logger
 
 from opencode_sync.deadline import Deadline
+from opencode_sync.logger import logger
 from opencode_sync.testing.conversation import (
     TIMES,
     End,

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from opencode_sync.deadline import Deadline
 
@@ -108,6 +108,19 @@ class Transport(ABC):
             TransportTimeout: the deadline came first; None waits as long as the link lives.
             TransportProtocolError: the peer broke the rules.
         """
+
+    def receive_all(self, accept: Callable[[bytes], None]) -> NoReturn:
+        """Hand every message from now on to ``accept``, one at a time, in order. Reader only.
+
+        Args:
+            accept: Must not block. Called on this thread, or where the peer's messages come from
+                threads of this process, on theirs.
+
+        Raises:
+            TransportError: see ``receive``.
+        """
+        while True:
+            accept(self.receive())
 
     @abstractmethod
     def send(self, messages: Sequence[bytes]) -> None:

@@ -94,13 +94,16 @@ class FrameReader:
         Raises:
             TransportProtocolError: the peer broke the rules; this reader is of no further use.
         """
-        # Nearly always there is a whole short message, outside any other. What the steps below
-        # would come to in four calls is one look for it: a third of the time per message.
+        # Nearly always there is a whole short message, outside any other, or nothing. What the
+        # steps below would come to in four calls is one look: a third of the time per message.
         buffer, start = self._buffer, self._position
-        if not self._opcode and len(buffer) - start >= 2 and buffer[start] == _WHOLE_BINARY:
+        size = len(buffer)
+        if start == size:
+            return None
+        if not self._opcode and size - start >= 2 and buffer[start] == _WHOLE_BINARY:
             length = buffer[start + 1]
             end = start + 2 + length
-            if length <= self._short and end <= len(buffer):
+            if length <= self._short and end <= size:
                 self._position = end
                 return BINARY, buffer[start + 2 : end]
         while True:

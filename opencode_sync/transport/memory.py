@@ -17,11 +17,12 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import Final, NoReturn
 
 from opencode_sync.deadline import Deadline
+from opencode_sync.logger import logger
 from opencode_sync.transport.base import (
     Transport,
     TransportClosed,
@@ -36,25 +37,66 @@ _NEVER: Final = Deadline(None)
 
 
 class _Inbox:
-    """One direction of the link: messages, then at most one end."""
+    """One direction of the link: messages, then at most one end.
+
+    Either somebody gets the messages one by one, or, once ``hand_over`` was called, whoever puts
+    one hands it over itself as long as there is no other before it. So the client's reader, whose
+    waking would take longer than all the rest of an answer's way, sleeps until the end.
+    """
 
     def __init__(self) -> None:
-        # Guards _size and _end, and sees to it that nothing is put behind the end.
+        # Guards _count, _size, _end and _taker, and sees to it that nothing is put behind the end.
         self._lock = threading.Lock()
         # Written in C: with a condition instead, a round trip took half as long again.
         self._items: SimpleQueue[bytes | TransportError] = SimpleQueue()
+        self._count = 0  # messages that were put and are not dealt with, when they wait in line
         self._size = 0
         self._end: TransportError | None = None
+        self._taker: Callable[[bytes], None] | None = None
+        # Held by the thread in whose turn it is to call _taker.
+        self._turn = threading.Lock()
 
     def put(self, messages: Sequence[bytes]) -> bool:
         """Add messages; returns False, adding none, when the direction has ended."""
         with self._lock:
             if self._end is not None:
                 return False
+            taker = self._taker
+            # None is before it: neither in line, nor with another thread this moment.
+            if taker is None or self._count or not self._turn.acquire(blocking=False):
+                for message in messages:
+                    self._count += 1
+                    self._size += len(message)
+                    self._items.put(message)
+                return True
+        try:
             for message in messages:
-                self._size += len(message)
-                self._items.put(message)
-            return True
+                taker(message)
+        except Exception as error:  # noqa: BLE001 - it is not the fault of whoever puts it
+            logger.opt(exception=True).error("a message could not be taken; this is a bug")
+            self.finish(TransportClosed(f"a message could not be taken: {error!r}"), discard=True)
+        finally:
+            self._turn.release()
+        return True
+
+    def hand_over(self, taker: Callable[[bytes], None]) -> NoReturn:
+        """Have ``taker`` called with every message, in order; ends by raising the end."""
+        with self._lock:
+            self._taker = taker
+        while True:
+            item = self._items.get()
+            with self._turn:  # also before the end: who is at a message is done with it first
+                if isinstance(item, TransportError):
+                    self._items.put(item)
+                    raise item
+                taker(item)
+            self._strike(item)
+
+    def _strike(self, message: bytes) -> None:
+        """Note that a message that stood in line was dealt with."""
+        with self._lock:
+            self._count -= 1
+            self._size -= len(message)
 
     def finish(self, end: TransportError, *, discard: bool = False) -> None:
         """End the direction; what was put before is still received unless discarded."""
@@ -73,6 +115,7 @@ class _Inbox:
             while True:
                 item = self._items.get_nowait()
                 if not isinstance(item, TransportError):
+                    self._count -= 1
                     self._size -= len(item)
 
     @property
@@ -92,8 +135,7 @@ class _Inbox:
         if isinstance(item, TransportError):
             self._items.put(item)  # for whoever receives next
             raise item
-        with self._lock:
-            self._size -= len(item)
+        self._strike(item)
         return item
 
 
@@ -121,6 +163,13 @@ class MemoryTransport(Transport):
         message = self._inbox.get(deadline or _NEVER)
         self.last_received_at = time.monotonic()
         return message
+
+    def receive_all(self, accept: Callable[[bytes], None]) -> NoReturn:
+        def take(message: bytes) -> None:
+            self.last_received_at = time.monotonic()
+            accept(message)
+
+        self._inbox.hand_over(take)
 
     def send(self, messages: Sequence[bytes]) -> None:
         if self._outbox.ended is not None and messages:

@@ -52,6 +52,7 @@ _SEND_FLAGS: Final[int] = (_DONTWAIT or 0) | getattr(socket, "MSG_NOSIGNAL", 0)
 
 _CONNECTING: Final = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 _UNSUPPORTED_DATA: Final = 1003
+_NOT_CONNECTED: Final = "the transport is not connected"
 
 _OVERDUE: Final = 100
 """Pings and texts still dealt with after the deadline, to get at a message that came in time."""
@@ -187,7 +188,9 @@ class WebSocketTransport(Transport):
         )
 
     def _read(self, deadline: Deadline | None) -> bytes:
-        sock = self._open_socket()
+        sock = self._socket
+        if sock is None:
+            raise TransportClosed(_NOT_CONNECTED)
         try:
             while True:
                 if (deadline is not None or _DONTWAIT is None) and not _wait(
@@ -241,7 +244,9 @@ class WebSocketTransport(Transport):
         return self._write(deadline)
 
     def _write(self, deadline: Deadline) -> bool:
-        sock = self._open_socket()
+        sock = self._socket
+        if sock is None:
+            raise TransportClosed(_NOT_CONNECTED)
         try:
             while self._rest or self._next_output():
                 try:
@@ -288,11 +293,6 @@ class WebSocketTransport(Transport):
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 return  # not connected any more: nobody can be waiting
-
-    def _open_socket(self) -> socket.socket:
-        if self._socket is None:
-            raise TransportClosed("the transport is not connected")
-        return self._socket
 
 
 def _cause(error: Exception) -> str:

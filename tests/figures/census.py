@@ -16,9 +16,14 @@ _SYSTEM_CALLS = ("send", "recv", "poll", "urandom", "getpid")
 
 
 class Census:
-    """Function calls, Python's and C's, on the client's reader thread and in the calling thread."""
+    """Function calls, Python's and C's, on threads of a kind and in the calling thread.
 
-    def __init__(self) -> None:
+    Args:
+        threads: What the names of the kind begin with.
+    """
+
+    def __init__(self, threads: str) -> None:
+        self._threads = threads
         self.by_name: Counter[str] = Counter()
 
     @property
@@ -33,7 +38,7 @@ class Census:
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """Count from zero in this thread, and go on in the reader's."""
+        """Count from zero in this thread, and go on in the others."""
         self.by_name.clear()
         sys.setprofile(self._note)
         try:
@@ -42,9 +47,9 @@ class Census:
             sys.setprofile(None)
 
     def on_new_thread(self, frame: FrameType, event: str, arg: Any) -> None:
-        """Begin to count on a thread, if it is a client's reader."""
+        """Begin to count on a thread, if it is of the kind."""
         name = threading.current_thread().name
-        sys.setprofile(self._note if name.startswith("opencode-sync-reader") else None)
+        sys.setprofile(self._note if name.startswith(self._threads) else None)
 
     def _note(self, frame: FrameType, event: str, arg: Any) -> None:
         # One step of a Counter each, in threads that run in turns: good enough for an average.
@@ -55,9 +60,9 @@ class Census:
 
 
 @contextmanager
-def census() -> Iterator[Census]:
-    """Have the readers of clients that connect inside counted."""
-    counted = Census()
+def census(threads: str = "opencode-sync-reader") -> Iterator[Census]:
+    """Have threads that begin inside counted; the readers of clients, unless told otherwise."""
+    counted = Census(threads)
     threading.setprofile(counted.on_new_thread)
     try:
         yield counted

@@ -17,6 +17,9 @@ _ROOT = Path(opencode_sync.__file__).parent
 # What stands on top; nothing below may know of it.
 _TOP = ("gateway", "launch", "cli", "desktop", "testing")
 
+# A leaf that everybody may use.
+_EVERYWHERE = ("logger",)
+
 # Who may know of one of them all the same.
 _SHOWN = {("", "launch")}
 
@@ -107,7 +110,9 @@ def _strays(room: str, allowed: tuple[str, ...], typing: tuple[str, ...] = ()) -
         if not _inside(name, room):
             continue
         for each in imports:
-            if not each.own or any(_inside(each.module, target) for target in allowed):
+            if not each.own or any(
+                _inside(each.module, target) for target in (*allowed, *_EVERYWHERE)
+            ):
                 continue
             if each.typing and any(_inside(each.module, target) for target in typing):
                 continue
@@ -263,6 +268,14 @@ def test_no_module_imports_the_package_that_it_is_part_of() -> None:
         if each.own and each.module == ""
     ]
     assert wrong == []
+
+
+def test_loguru_is_imported_by_nobody_but_the_log() -> None:
+    """It takes longer than all the rest; ``opencode_sync.logger`` is one that waits for it."""
+    those = {
+        name for name, imports in IMPORTS.items() if any(x.module == "loguru" for x in imports)
+    }
+    assert those == {"logger", "logs", "log_sinks", "cli.log"}
 
 
 def test_imports_at_import_time_make_no_circle() -> None:

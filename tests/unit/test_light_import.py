@@ -14,7 +14,9 @@ import opencode_sync
 _ROOT = Path(opencode_sync.__file__).parents[1]
 _HEAVY = {
     "PySide6",
+    "asyncio",
     "click",
+    "loguru",
     "opentelemetry",
     "psutil",
     "pytest",
@@ -69,12 +71,82 @@ def test_nothing_heavy_is_loaded(statements: str) -> None:
     assert _packages_after(statements) & _HEAVY == set()
 
 
-def test_asyncio_comes_with_the_logger_if_at_all() -> None:
-    """Loguru imports it for its own sake; nothing else may."""
-    ours = _packages_after("import opencode_sync")
-    loggers = _packages_after("import loguru")
-    assert "asyncio" not in ours - loggers
-    assert "loguru" in loggers
+_LOSE_A_CONNECTION = """
+from opencode_sync.transport.memory import memory_link
+transport, peer = memory_link(refuse="nobody is there")
+client = opencode_sync.IpcClient(
+    opencode_sync.IpcConfig(4096, "a-token-of-some-length"),
+    transport_factory=lambda config, options: transport,
+)
+try:
+    client.connect()
+except opencode_sync.IpcConnectionError:
+    client.close()
+"""
+_SAID = "failed"  # of the state that the client then comes to
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        pytest.param("import opencode_sync", id="without loguru"),
+        pytest.param("import loguru; import opencode_sync", id="loguru first"),
+        pytest.param("import opencode_sync; import loguru", id="loguru afterwards"),
+        pytest.param(
+            "import opencode_sync; import loguru; opencode_sync.enable_logging()()",
+            id="switched on and off again",
+        ),
+    ],
+)
+def test_nothing_is_logged_by_default(imports: str) -> None:
+    """Loguru as it comes prints everything to standard error."""
+    assert _python("-c", f"{imports}\n{_LOSE_A_CONNECTION}").stderr == ""
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        "import opencode_sync; opencode_sync.enable_logging()",
+        "import loguru; import opencode_sync; opencode_sync.enable_logging()",
+        "import loguru; import opencode_sync; loguru.logger.enable('opencode_sync')",
+        "import opencode_sync; import loguru; loguru.logger.enable('opencode_sync')",
+        "import opencode_sync; from loguru import logger; logger.enable('opencode_sync')",
+    ],
+)
+def test_it_can_be_switched_on_as_with_any_library_that_logs_through_loguru(switch: str) -> None:
+    said = _python("-c", f"{switch}\n{_LOSE_A_CONNECTION}").stderr
+    assert _SAID in said
+    assert "opencode_sync.state:" in said  # and not of where the logger is kept
+
+
+def test_loguru_is_loaded_as_it_would_have_been_without_us() -> None:
+    """Whoever looks at where it came from, as a debugger or a packager does, sees no trace."""
+    printed = _python(
+        "-c",
+        "import sys, opencode_sync; before = len(sys.meta_path); import loguru; "
+        "print(type(loguru.__loader__).__name__, type(loguru.__spec__.loader).__name__, "
+        "before - len(sys.meta_path))",
+    ).stdout
+    assert printed.split() == ["SourceFileLoader", "SourceFileLoader", "1"]
+
+
+def test_a_loguru_that_is_missing_stays_missing_until_it_comes(tmp_path: Path) -> None:
+    script = f"""
+import sys
+paths = sys.path[:]
+import opencode_sync
+sys.path[:] = []
+try:
+    import loguru
+except ModuleNotFoundError:
+    print("missing")
+sys.path[:] = paths
+import loguru
+{_LOSE_A_CONNECTION}
+"""
+    done = _python("-c", script)
+    assert done.stdout.strip() == "missing"
+    assert done.stderr == ""
 
 
 def test_importing_starts_nothing_and_says_nothing() -> None:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Generic, TypeVar
 
-from loguru import logger
-
 from opencode_sync.client import IpcClient
 from opencode_sync.deadline import Deadline
+from opencode_sync.logger import logger
 from opencode_sync.state import StateChange
 
 __all__ = ["Delivery", "Outcome", "Post", "StateWatch"]

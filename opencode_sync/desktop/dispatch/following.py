@@ -9,11 +9,10 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Generic, TypeVar
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.desktop.dispatch.delivery import Delivery, Forget, Post
 from opencode_sync.errors import IpcSlowConsumerError
+from opencode_sync.logger import logger
 
 __all__ = ["Following"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from loguru import logger
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from opencode_sync.desktop.dispatch.base import Delivery
 from opencode_sync.desktop.service import Service
 from opencode_sync.desktop.sessions.listing import records_of
+from opencode_sync.logger import logger
 from opencode_sync.types import IpcEvent, OcSessionInfo
 
 __all__ = ["LiveSessions"]

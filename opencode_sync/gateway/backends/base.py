@@ -27,7 +27,14 @@ from opencode_sync.wire import (
     oc_session_pb2,
 )
 
-__all__ = ["Backend", "BackendError", "EventSink", "Subscription", "check_session_id"]
+__all__ = [
+    "Backend",
+    "BackendError",
+    "EventSink",
+    "Subscription",
+    "WouldWait",
+    "check_session_id",
+]
 
 
 class BackendError(IpcError):
@@ -40,6 +47,10 @@ class BackendError(IpcError):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class WouldWait(Exception):
+    """A backend cannot do at once what it as a rule can; see ``Backend.quick``."""
 
 
 class EventSink(Protocol):
@@ -71,6 +82,15 @@ class Backend(ABC):
 
     name: str
     """Which kind this is: ``"embedded"`` or ``"opencode"``."""
+
+    quick: frozenset[str] = frozenset()
+    """Operations, by their payloads' names, that this backend as a rule does without waiting.
+
+    They are tried on the thread that reads a client's requests, with the deadline ``NOW``. There
+    they must not wait for a lock that is held while something is waited for, for another program,
+    or for more of a disk than a page. One that would have to raises ``WouldWait``; it is then
+    called again by a worker, with the usual deadline.
+    """
 
     @property
     @abstractmethod

@@ -21,11 +21,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from loguru import logger
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from opencode_sync.deadline import Deadline
-from opencode_sync.gateway.backends.base import BackendError
+from opencode_sync.gateway.backends.base import BackendError, WouldWait
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["SessionFile"]
@@ -97,6 +97,9 @@ class SessionFile:
         # Held by the one thread that uses _writer.
         self._writer_lock = threading.Lock()
         self._writer: sqlite3.Connection | None = None
+        # Held by whoever uses _glancer, which waits for nobody.
+        self._glancing = threading.Lock()
+        self._glancer: sqlite3.Connection | None = None
         # Device and number of the file, by which it is known again. Set by ``open`` only.
         self._identity: tuple[int, int] | None = None
 
@@ -138,6 +141,10 @@ class SessionFile:
             readers, self._readers = self._readers, []
         for reader in readers:
             reader.close()
+        with self._glancing:
+            if self._glancer is not None:
+                self._glancer.close()
+                self._glancer = None
         # A commit under way takes at most as long as SQLite waits for other programs.
         if not self._writer_lock.acquire(timeout=2 * _BUSY_TIMEOUT):
             logger.warning("the session store is still busy and is left to the process's end")
@@ -180,13 +187,13 @@ class SessionFile:
                 "was removed or replaced while it was in use; put it back, or restart the gateway"
             )
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, timeout: float = _BUSY_TIMEOUT) -> sqlite3.Connection:
         # Never makes the file. Transactions are written out, and locks of ours keep each connection
         # to one thread.
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode=rw",
             uri=True,
-            timeout=_BUSY_TIMEOUT,
+            timeout=timeout,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -246,6 +253,26 @@ class SessionFile:
         if version < _SCHEMA_VERSION:
             writer.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         writer.execute("COMMIT")
+
+    def glance(self, query: str) -> object:
+        """Return the first row of a query that reads a page or two, or None; waits for nobody.
+
+        Raises:
+            WouldWait: another thread glances just now, or SQLite cannot do it at once.
+        """
+        if not self._glancing.acquire(blocking=False):
+            raise WouldWait
+        try:
+            with self._lock:
+                self._check_open()
+            self._check_in_place()
+            if self._glancer is None:
+                self._glancer = self._connect(timeout=0.0)
+            return self._glancer.execute(query).fetchone()
+        except sqlite3.Error as error:
+            raise WouldWait from error  # whoever asks again, with time, finds out what it is
+        finally:
+            self._glancing.release()
 
     @contextlib.contextmanager
     def reading(self, deadline: Deadline | None = None) -> Iterator[sqlite3.Connection]:

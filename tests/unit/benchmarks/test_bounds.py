@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.bounds import BOUNDS, judge
+from benchmarks.bounds import BOUNDS, REAL_BOUNDS, judge
+from benchmarks.growth import Series
 from benchmarks.samples import Figure
 
 
@@ -62,3 +63,17 @@ def test_figures_of_one_contender_stand_for_themselves() -> None:
 
 def test_every_bound_has_a_text_of_its_own() -> None:
     assert len({bound.text for bound in BOUNDS}) == len(BOUNDS)
+
+
+def test_a_real_opencode_has_bounds_of_its_own() -> None:
+    medians = {"IpcClient, launch": 7.0, "IpcClient, gateway": 9.6, "official SDK": 10.0}
+    figures = {"real-list": _figure("real-list", **medians)}
+    assert judge(figures) == []
+    launched, served = judge(figures, REAL_BOUNDS)
+    assert (launched.value, launched.reached) == (pytest.approx(0.7), True)
+    assert (served.value, served.reached) == (pytest.approx(0.96), False)
+
+
+def test_what_grows_is_judged_by_its_end_beside_its_lowest() -> None:
+    assert Series("", "", [(1, 90.0), (10, 10.0), (100, 15.0)]).rise == pytest.approx(1.5)
+    assert Series("", "", [(1, 90.0), (10, 10.0), (100, 5.0)]).rise == 1.0

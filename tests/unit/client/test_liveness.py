@@ -64,6 +64,7 @@ class Watch:
         self.transport = FakeTransport()
         self.transport.last_received_at = clock.now
         self.dead: list[IpcConnectionError] = []
+        self.silences: list[float] = []
         sender = Sender(
             self.transport,
             name="opencode-sync-writer-of-a-test",
@@ -77,6 +78,7 @@ class Watch:
             interval=20.0,
             timeout=10.0,
             on_dead=self.dead.append,
+            on_silence=lambda: self.silences.append(clock.now),
         )
 
     def hear(self) -> None:
@@ -102,6 +104,13 @@ def test_a_silent_link_is_pinged_after_the_interval(watch: Watch) -> None:
     watch.clock.advance_to(1020)
     assert watch.transport.pings == 1
     assert watch.dead == []
+
+
+def test_a_silence_is_told_when_it_is_pinged(watch: Watch) -> None:
+    watch.clock.advance_to(1010)
+    watch.hear()
+    watch.clock.advance_to(1039)
+    assert watch.silences == [1030]
 
 
 def test_a_link_that_stays_silent_is_given_up_after_the_time_out(watch: Watch) -> None:

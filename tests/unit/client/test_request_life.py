@@ -348,3 +348,13 @@ def test_the_newest_answer_is_kept_for_its_memory_unless_it_is_large(
         backend.rule("list_sessions", b.sessions("a session of some length"))
         client.list_sessions()
         assert (live._answers._kept is not None) is kept
+
+
+def test_in_a_silence_the_newest_answers_memory_is_given_back(client: IpcClient) -> None:
+    live = client._supervisor._live
+    assert live is not None
+    assert live._liveness is not None
+    client.list_sessions()
+    assert live._answers._kept is not None
+    live._liveness._on_silence()
+    assert live._answers._kept is None

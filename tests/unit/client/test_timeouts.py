@@ -197,12 +197,15 @@ def test_a_future_whose_deadline_meets_its_answer_gets_the_answer(
         future = client.futures.list_sessions(timeout=0.3)
         other = client.futures.list_sessions(timeout=0.31)
         backend.link().request(1)
-        backend.link().answer(backend.link().request(0), b.sessions("mine"))
+        request = backend.link().request(0)
+        # In memory whoever brings an answer ends its call, and is the one who stops there.
+        bringing = Background(backend.link().answer, request, b.sessions("mine"))
         assert stepper.reached.wait(WAIT)
         assert isinstance(other.exception(WAIT), IpcTimeoutError)  # so the sweep has looked at both
         assert not future.done()
         stepper.go_on.set()
         assert future.result(WAIT)[0].title == "mine"
+        bringing.result()
 
 
 def test_hundreds_of_answers_at_the_deadline_each_have_one_outcome(

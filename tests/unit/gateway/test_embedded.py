@@ -17,6 +17,7 @@ import pytest
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.gateway import BackendError, EmbeddedBackend
 from opencode_sync.gateway.backends import embedded, session_file, session_ids
+from opencode_sync.gateway.backends.base import WouldWait
 from opencode_sync.gateway.backends.session_file import SessionFile
 from opencode_sync.gateway.backends.session_ids import SessionIds
 from opencode_sync.wire import ipc_pb2
@@ -328,6 +329,45 @@ class TestDurability:
         assert len(store.list_sessions(deadline=soon())) == 1
 
 
+class TestAtOnce:
+    """What the gateway's readers ask must not make them wait."""
+
+    def test_health_and_server_are_known_without_waiting(self, store: EmbeddedBackend) -> None:
+        assert store.quick == {"check_health", "discover_server"}
+        assert store.check_health(deadline=NOW)
+        assert store.discover_server(deadline=NOW)
+
+    def test_no_turn_to_read_is_needed(self, store: EmbeddedBackend) -> None:
+        while store._file._turns.acquire(blocking=False):
+            pass
+        assert store.check_health(deadline=NOW)
+
+    def test_a_change_under_way_is_not_waited_for(self, store: EmbeddedBackend, path: Path) -> None:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        assert store.check_health(deadline=NOW)
+        other.close()
+
+    def test_whoever_looks_at_the_same_time_has_to_come_again(self, store: EmbeddedBackend) -> None:
+        with store._file._glancing, pytest.raises(WouldWait):
+            store.check_health(deadline=NOW)
+        assert store.check_health(deadline=NOW)
+
+    def test_what_sqlite_refuses_is_asked_again_with_time(self, store: EmbeddedBackend) -> None:
+        assert store.check_health(deadline=NOW)
+        assert store._file._glancer is not None
+        store._file._glancer.close()
+        with pytest.raises(WouldWait):
+            store.check_health(deadline=NOW)
+        assert store.check_health(deadline=soon())
+
+    def test_a_store_that_is_closed_says_so(self, store: EmbeddedBackend) -> None:
+        assert store.check_health(deadline=NOW)
+        store.close()
+        with pytest.raises(BackendError, match="is not open"):
+            store.check_health(deadline=NOW)
+
+
 class TestServer:
     def test_it_is_its_own_server(self, store: EmbeddedBackend) -> None:
         found = store.discover_server(deadline=soon())
@@ -501,6 +541,7 @@ class TestBadFiles:
             lambda: store.create_session("lost", deadline=soon()),
             lambda: store.list_sessions(deadline=soon()),
             lambda: store.check_health(deadline=soon()),
+            lambda: store.check_health(deadline=NOW),
         ):
             with pytest.raises(BackendError, match="was removed or replaced") as caught:
                 operation()

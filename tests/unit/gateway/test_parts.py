@@ -20,7 +20,7 @@ from opencode_sync.gateway.dispatch import Dispatcher
 from opencode_sync.gateway.limits import GatewayLimits
 from opencode_sync.gateway.link import Link, MemoryLink
 from opencode_sync.gateway.listener import Listener
-from opencode_sync.gateway.output import Output
+from opencode_sync.gateway.output import _OFFERED_SIZE, Output
 from opencode_sync.gateway.peers import Peers
 from opencode_sync.gateway.sockets import wait_for
 from opencode_sync.gateway.workers import WorkerPool
@@ -415,6 +415,44 @@ class TestWebSocketLink:
         link.abort()
         link.dispose()
         assert pair[1].recv(1) == b""
+
+    def test_replies_leave_together_before_the_reader_waits(
+        self, pair: tuple[socket.socket, socket.socket]
+    ) -> None:
+        ours, theirs = pair
+        link = websocket.WebSocketLink(
+            ours,
+            port=1,
+            max_message_size=9,
+            send_timeout=1,
+            ping_interval=PATIENCE,
+            ping_timeout=PATIENCE,
+            later=lambda job: True,
+        )
+        theirs.sendall(
+            b"GET / HTTP/1.1\r\nHost: 127.0.0.1:1\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        link.open(Deadline.after(PATIENCE))
+        assert theirs.recv(65536).startswith(b"HTTP/1.1 101")
+        assert link.reply(b"one")
+        assert link.reply(b"two")
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
+        link.push()
+        assert theirs.recv(65536) == b"\x82\x03one\x82\x03two"
+        assert link.reply(b"six")
+        with pytest.raises(TransportTimeout):
+            link.receive(NOW)
+        assert theirs.recv(65536) == b"\x82\x03six"
+        assert link.offer(bytes(_OFFERED_SIZE + (1 << 24)))  # more than the sockets take
+        assert not link.reply(b"no room")
+        theirs.close()
+        link.abort()
+        assert not link.reply(b"too late")
+        link.dispose()
 
     def test_what_websockets_logs_goes_where_we_log(self, log: list[str]) -> None:
         websocket._websockets_logger.error("parser %s", "failed")

@@ -10,12 +10,20 @@ import pytest
 
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.gateway import requests as requests_module
+from opencode_sync.gateway.backends.base import BackendError, WouldWait
 from opencode_sync.gateway.dispatch import Dispatcher
 from opencode_sync.gateway.limits import GatewayLimits
 from opencode_sync.gateway.requests import Requests
 from opencode_sync.transport.base import TransportClosed
-from opencode_sync.wire import ext_event_pb2, ext_prompt_pb2
-from tests.unit.gateway.doubles import PATIENCE, RecordingLink, Stream, StreamingBackend, request
+from opencode_sync.wire import ext_event_pb2, ext_prompt_pb2, ipc_pb2
+from tests.unit.gateway.doubles import (
+    PATIENCE,
+    RecordingLink,
+    Stream,
+    StreamingBackend,
+    request,
+    scoped,
+)
 
 
 class Workers:
@@ -66,6 +74,93 @@ class Scene:
 @pytest.fixture
 def scene() -> Scene:
     return Scene()
+
+
+class TestAtOnce:
+    """What the backend can answer without waiting never sees a worker."""
+
+    @pytest.fixture
+    def quick(self) -> Scene:
+        scene = Scene()
+        scene.backend.quick = frozenset({"check_health", "discover_server"})
+        return scene
+
+    def test_answered_by_the_reader(self, quick: Scene) -> None:
+        quick.take(2, "check_health")
+        quick.take(3, "discover_server")
+        assert quick.sent == [(2, "check_health_response"), (3, "discover_server_response")]
+        quick.assert_nothing_left()
+
+    def test_others_go_to_a_worker_and_hold_up_nothing(self, quick: Scene) -> None:
+        quick.take(2, "list_sessions")
+        quick.take(3, "check_health")
+        assert quick.sent == [(3, "check_health_response")]
+        quick.workers.run()
+        quick.assert_nothing_left()
+
+    def test_one_that_would_wait_goes_to_a_worker(self, quick: Scene) -> None:
+        def wait() -> bool:
+            del quick.backend.script["check_health"]
+            raise WouldWait
+
+        quick.backend.script["check_health"] = wait
+        quick.take(2, "check_health")
+        assert quick.sent == []
+        quick.workers.run()
+        assert quick.sent == [(2, "check_health_response")]
+        quick.assert_nothing_left()
+
+    def test_one_that_fails_is_answered_as_ever(self, quick: Scene) -> None:
+        def fail() -> bool:
+            raise BackendError(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, "it burns")
+
+        quick.backend.script["check_health"] = fail
+        quick.take(2, "check_health")
+        assert quick.link.sent[0].error.message == "it burns"
+        quick.assert_nothing_left()
+
+    def test_while_the_client_leaves_its_answers_unread_a_worker_waits_for_room(
+        self, quick: Scene
+    ) -> None:
+        quick.link.room = False
+        quick.take(2, "check_health")
+        assert quick.sent == []
+        quick.workers.run()
+        assert quick.sent == [(2, "check_health_response")]
+
+    def test_an_id_in_flight_is_refused_as_ever(self, quick: Scene) -> None:
+        quick.take(2, "list_sessions")
+        quick.take(2, "check_health")
+        quick.workers.run(1)
+        assert quick.sent == [(0, "error")]
+
+    def test_id_0_is_refused_as_ever(self, quick: Scene) -> None:
+        quick.take(0, "check_health")
+        quick.workers.run()
+        assert quick.sent == [(0, "error")]
+
+    def test_a_project_folder_of_its_own_is_looked_up_by_a_worker(self, quick: Scene) -> None:
+        message = scoped(2, "/project", request(2, "check_health")).SerializeToString()
+        assert quick.requests.take(message)
+        assert quick.sent == []
+        assert len(quick.workers.jobs) == 1
+
+    def test_a_gateway_that_stops_refuses_it_as_ever(self, quick: Scene) -> None:
+        quick.requests.stop(NOW)
+        quick.take(2, "check_health")
+        quick.workers.run()
+        assert quick.sent == [(2, "error")]
+
+    def test_what_was_answered_leaves_before_the_reader_may_have_to_wait(
+        self, quick: Scene
+    ) -> None:
+        steps: list[str] = []
+        quick.link.push = lambda: steps.append("push")  # type: ignore[method-assign]
+        quick.workers.submit = lambda job: not steps.append("submit")  # type: ignore[assignment]
+        quick.take(2, "check_health")
+        assert steps == []
+        quick.take(3, "list_sessions")
+        assert steps == ["push", "submit"]
 
 
 class TestCancel:

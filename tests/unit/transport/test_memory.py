@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,6 +16,7 @@ from opencode_sync.transport.base import (
     TransportTimeout,
 )
 from opencode_sync.transport.memory import MemoryPeer, MemoryTransport, memory_link
+from tests.support.leaks import eventually
 from tests.support.threads import Background, together
 
 
@@ -177,3 +180,155 @@ def test_a_ping_counts_as_heard(ends: tuple[MemoryTransport, MemoryPeer]) -> Non
     assert transport.last_received_at > 0.0
     transport.on_output_due()
     assert transport.flush(NOW)
+
+
+class TestReceiveAll:
+    """Messages go to whoever takes them on the threads that bring them, in order and one by one."""
+
+    @pytest.fixture
+    def taken(self) -> list[tuple[bytes, str]]:
+        return []
+
+    @pytest.fixture
+    def reading(
+        self, ends: tuple[MemoryTransport, MemoryPeer], taken: list[tuple[bytes, str]]
+    ) -> Iterator[Background[None]]:
+        transport, peer = ends
+        begun = threading.Event()
+
+        def take(message: bytes) -> None:
+            taken.append((message, threading.current_thread().name))
+            begun.set()
+
+        peer.send(b"first")
+        reading = Background(transport.receive_all, take)
+        assert begun.wait(5)
+        assert eventually(lambda: not peer.unread)  # until then others wait in line behind it
+        yield reading
+        transport.abort()
+        with pytest.raises(TransportClosed):
+            reading.result()
+
+    def test_the_reader_takes_what_was_there_and_then_sleeps(
+        self,
+        ends: tuple[MemoryTransport, MemoryPeer],
+        reading: Background[None],
+        taken: list[tuple[bytes, str]],
+    ) -> None:
+        transport, peer = ends
+        heard = transport.last_received_at
+        peer.send(b"second")
+        mine = threading.current_thread().name
+        assert taken == [(b"first", reading.thread.name), (b"second", mine)]
+        assert peer.unread == 0
+        assert transport.last_received_at > heard
+
+    def test_nothing_overtakes(
+        self, ends: tuple[MemoryTransport, MemoryPeer], taken: list[tuple[bytes, str]]
+    ) -> None:
+        """What comes while a message is being taken waits for it, but whoever sends it does not."""
+        transport, peer = ends
+        entered, go_on = threading.Event(), threading.Event()
+
+        def take(message: bytes) -> None:
+            if message == b"slow":
+                entered.set()
+                assert go_on.wait(5)
+            taken.append((message, threading.current_thread().name))
+
+        reading = Background(transport.receive_all, take)
+        sending = Background(peer.send, b"slow")
+        assert entered.wait(5)
+        assert peer.send(b"next")
+        assert peer.send(b"last")
+        peer.close()
+        assert taken == []
+        go_on.set()
+        assert sending.result()
+        with pytest.raises(TransportClosed, match="closed the connection"):
+            reading.result()
+        assert [message for message, _ in taken] == [b"slow", b"next", b"last"]
+
+    def test_the_end_comes_after_what_is_being_taken(
+        self, ends: tuple[MemoryTransport, MemoryPeer]
+    ) -> None:
+        transport, peer = ends
+        entered, go_on = threading.Event(), threading.Event()
+
+        def take(message: bytes) -> None:
+            entered.set()
+            assert go_on.wait(5)
+
+        reading = Background(transport.receive_all, take)
+        sending = Background(peer.send, b"slow")
+        assert entered.wait(5)
+        transport.abort()  # waits for nobody
+        assert reading.running
+        go_on.set()
+        assert sending.result()
+        with pytest.raises(TransportClosed, match="aborted"):
+            reading.result()
+        assert not peer.send(b"too late")
+
+    def test_of_many_senders_each_message_is_taken_once_and_in_its_order(
+        self,
+        ends: tuple[MemoryTransport, MemoryPeer],
+        reading: Background[None],
+        taken: list[tuple[bytes, str]],
+    ) -> None:
+        _, peer = ends
+
+        def send(number: int) -> None:
+            for place in range(200):
+                assert peer.send(b"%d %d" % (number, place))
+
+        for sender in together(8, send):
+            sender.result()
+        assert eventually(lambda: not peer.unread)
+        messages = [message for message, _ in taken[1:]]
+        assert len(messages) == 8 * 200
+        for number in range(8):
+            mine = [m for m in messages if m.startswith(b"%d " % number)]
+            assert mine == [b"%d %d" % (number, place) for place in range(200)]
+
+    def test_a_message_from_within_waits_for_its_turn(
+        self, ends: tuple[MemoryTransport, MemoryPeer]
+    ) -> None:
+        transport, peer = ends
+        steps: list[bytes] = []
+        done = threading.Event()
+
+        def take(message: bytes) -> None:
+            if message == b"outer":
+                peer.send(b"inner")
+            steps.append(message)
+            if message == b"inner":
+                done.set()
+
+        reading = Background(transport.receive_all, take)
+        peer.send(b"outer")
+        assert done.wait(5)
+        assert steps == [b"outer", b"inner"]
+        transport.abort()
+        with pytest.raises(TransportClosed):
+            reading.result()
+
+    def test_a_bug_in_taking_ends_the_link_and_not_the_peer(
+        self, ends: tuple[MemoryTransport, MemoryPeer]
+    ) -> None:
+        transport, peer = ends
+        seen = threading.Event()
+
+        def take(message: bytes) -> None:
+            seen.set()
+            if message == b"bad":
+                raise KeyError("a bug")
+
+        peer.send(b"good")
+        reading = Background(transport.receive_all, take)
+        assert seen.wait(5)
+        assert eventually(lambda: not peer.unread)
+        assert peer.send(b"bad")
+        with pytest.raises(TransportClosed, match="could not be taken: KeyError"):
+            reading.result()
+        assert peer.ended

@@ -12,12 +12,11 @@ import base64
 import json
 from typing import Any
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.opencode.http.client import RefusedError
 from opencode_sync.gateway.backends.opencode.lookups import call_of_session
 from opencode_sync.gateway.backends.opencode.server.servers import Binding
+from opencode_sync.logger import logger
 
 __all__ = ["message_documents"]
 

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.app_config import AppConfigStore
 from opencode_sync.gateway.backends.base import Backend, BackendError
@@ -19,6 +17,7 @@ from opencode_sync.gateway.backends.opencode.mapping.struct import clean
 from opencode_sync.gateway.backends.opencode.project import Project, check_directory
 from opencode_sync.gateway.backends.opencode.runs.prompts import Prompts
 from opencode_sync.gateway.backends.opencode.server.servers import Binding, Servers
+from opencode_sync.logger import logger
 from opencode_sync.wire import ext_operations_pb2, ipc_pb2
 
 __all__ = ["OpenCodeLife"]

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.auth_sync import KeyPushError, sync_auth_keys
 from opencode_sync.gateway.backends.base import BackendError
@@ -24,6 +22,7 @@ from opencode_sync.gateway.backends.opencode.http.client import RefusedError, qu
 from opencode_sync.gateway.backends.opencode.mapping.tables import Oddities
 from opencode_sync.gateway.backends.opencode.server.servers import Binding
 from opencode_sync.gateway.provider_keys import KEY_VARIABLES
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2, oc_auth_pb2
 
 __all__ = ["get_auth", "oauth_status", "set_auth", "sync_keys"]

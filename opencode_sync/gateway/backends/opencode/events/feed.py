@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from loguru import logger
 from tenacity import Retrying, retry_if_exception, wait_random_exponential
 
 from opencode_sync.deadline import Deadline
@@ -17,6 +16,7 @@ from opencode_sync.gateway.backends.opencode.errors import server_error
 from opencode_sync.gateway.backends.opencode.events.feed_check import make_sure
 from opencode_sync.gateway.backends.opencode.events.sse import SseStream
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
+from opencode_sync.logger import logger
 
 __all__ = ["Feed", "FeedOwner", "FeedTiming"]
 

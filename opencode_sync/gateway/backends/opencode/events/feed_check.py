@@ -12,12 +12,11 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.events.sse import SseStream
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
+from opencode_sync.logger import logger
 
 __all__ = ["is_check", "make_sure"]
 

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.errors import no_server, server_error
@@ -35,6 +33,7 @@ from opencode_sync.gateway.backends.opencode.events.subscribers import (
     Subscriber,
 )
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
+from opencode_sync.logger import logger
 
 __all__ = ["EventHub", "FeedTiming", "HubSubscription", "Subscriber"]
 

@@ -8,13 +8,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from loguru import logger
-
 from opencode_sync.gateway.backends.opencode.errors import one_line
 from opencode_sync.gateway.backends.opencode.events.memory import EventMemory
 from opencode_sync.gateway.backends.opencode.events.tables import Context, fill_event
 from opencode_sync.gateway.backends.opencode.mapping.struct import clean
 from opencode_sync.gateway.backends.opencode.mapping.tables import Oddities
+from opencode_sync.logger import logger
 from opencode_sync.wire import ext_event_pb2
 
 __all__ = [

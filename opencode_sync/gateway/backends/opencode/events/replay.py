@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.events.memory import EventMemory
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp, RefusedError, quote_id
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["MissedEvent", "read_again"]

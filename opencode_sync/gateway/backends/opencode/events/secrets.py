@@ -13,14 +13,13 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.checks import providers
 from opencode_sync.gateway.backends.opencode.events.tables import is_known
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
 from opencode_sync.gateway.backends.opencode.secrets import mask_keys
+from opencode_sync.logger import logger
 
 __all__ = ["HIDDEN", "Secrets", "ServerSecrets", "has_providers_words"]
 

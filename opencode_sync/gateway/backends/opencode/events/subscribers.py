@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.opencode.errors import server_error
 from opencode_sync.gateway.backends.opencode.events.reader import OpenCodeEvent
+from opencode_sync.logger import logger
 
 __all__ = ["Delivery", "HubSubscription", "Subscriber"]
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
-from loguru import logger
 
 from opencode_sync.gateway.backends.opencode.mapping.struct import clean, fill_struct
+from opencode_sync.logger import logger
 
 __all__ = [
     "Field",

@@ -14,8 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from loguru import logger
-
 from opencode_sync.gateway.backends.base import EventSink
 from opencode_sync.gateway.backends.opencode.events.reader import OpenCodeEvent, resubscribed_event
 from opencode_sync.gateway.backends.opencode.mapping.message_errors import error_object
@@ -29,6 +27,7 @@ from opencode_sync.gateway.backends.opencode.runs.policy import (
     read_ask,
 )
 from opencode_sync.gateway.backends.opencode.runs.texts import DELTA, Missing, RunTexts
+from opencode_sync.logger import logger
 from opencode_sync.wire import ext_event_pb2
 from opencode_sync.wire import ext_prompt_pb2 as pb
 

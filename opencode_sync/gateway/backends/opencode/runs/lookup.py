@@ -6,8 +6,6 @@ prompt first and then refuse it without a cause.
 
 from __future__ import annotations
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.opencode.checks import (
     UnknownNameError,
@@ -18,6 +16,7 @@ from opencode_sync.gateway.backends.opencode.checks import (
 from opencode_sync.gateway.backends.opencode.http.client import RefusedError, quote_id
 from opencode_sync.gateway.backends.opencode.runs.request import Prompt
 from opencode_sync.gateway.backends.opencode.server.servers import Binding
+from opencode_sync.logger import logger
 
 __all__ = ["look_up", "refresh_keys"]
 

@@ -13,10 +13,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from loguru import logger
-
 from opencode_sync.gateway.backends.opencode.events.reader import OpenCodeEvent
 from opencode_sync.gateway.backends.opencode.runs.answers import is_by_opencode
+from opencode_sync.logger import logger
 
 __all__ = ["Owner"]
 

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError, EventSink, check_session_id
 from opencode_sync.gateway.backends.opencode.checks import UnknownNameError, check_texts
@@ -33,6 +31,7 @@ from opencode_sync.gateway.backends.opencode.runs.schema import mend
 from opencode_sync.gateway.backends.opencode.runs.stop import Stop, Turns
 from opencode_sync.gateway.backends.opencode.server.servers import Binding
 from opencode_sync.gateway.cancellation import Cancellation
+from opencode_sync.logger import logger
 from opencode_sync.wire import ext_prompt_pb2, ipc_pb2, oc_message_pb2
 
 __all__ = ["Prompt", "Prompts", "refresh_keys"]

@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.errors import server_error
@@ -32,6 +30,7 @@ from opencode_sync.gateway.backends.opencode.runs.failures import (
 from opencode_sync.gateway.backends.opencode.runs.run import Outcome, SessionGoneError
 from opencode_sync.gateway.backends.opencode.runs.stop import Stop
 from opencode_sync.gateway.backends.opencode.server.servers import Binding
+from opencode_sync.logger import logger
 from opencode_sync.wire import ext_prompt_pb2 as pb
 from opencode_sync.wire import oc_message_pb2
 

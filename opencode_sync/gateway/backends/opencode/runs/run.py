@@ -13,8 +13,6 @@ import contextvars
 import threading
 from typing import Any, NamedTuple
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.errors import server_error
@@ -23,6 +21,7 @@ from opencode_sync.gateway.backends.opencode.runs.events import RunEvents
 from opencode_sync.gateway.backends.opencode.runs.policy import Policy, answer, withdraw
 from opencode_sync.gateway.backends.opencode.runs.stop import Stop, Why
 from opencode_sync.gateway.backends.opencode.server.servers import Binding
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["Outcome", "Run", "SessionGoneError"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.http.client import quote_id
 from opencode_sync.gateway.backends.opencode.runs.request import Prompt
 from opencode_sync.gateway.backends.opencode.server.servers import Binding
+from opencode_sync.logger import logger
 
 __all__ = ["mend"]
 

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from loguru import logger
-
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp, RefusedError
 from opencode_sync.gateway.backends.opencode.server.homes import differing
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["Found", "discover", "environment_of", "is_opencode_serve", "without_secrets"]

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from loguru import logger
 from tenacity import (
     RetryCallState,
     RetryError,
@@ -40,6 +39,7 @@ from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.errors import no_server, one_line, server_error
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
 from opencode_sync.gateway.backends.opencode.server.child import Child, StartError, start_child
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = [

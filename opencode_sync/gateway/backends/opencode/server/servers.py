@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from loguru import logger
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
 from opencode_sync.deadline import Deadline
@@ -31,6 +30,7 @@ from opencode_sync.gateway.backends.opencode.server.process import (
     port_is_taken,
     port_of,
 )
+from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["Binding", "Servers"]

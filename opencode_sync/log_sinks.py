@@ -16,7 +16,7 @@ from typing import Any, Final
 from loguru import logger
 
 from opencode_sync.errors import IpcArgumentError
-from opencode_sync.masking import mask, mask_record
+from opencode_sync.masking import mask
 
 __all__ = ["add_sink", "show_in_program"]
 
@@ -120,12 +120,9 @@ def _belongs_to_us(record: Any) -> bool:
 
 
 def _take(record: Any) -> bool:
-    """Return whether a record is for our sinks, and take secrets out of it if it is."""
+    """Return whether a record is for our sinks."""
     # What this module forwards may come back, in a program that has loguru take it all in.
-    if not _belongs_to_us(record) or record["name"] == __name__:
-        return False
-    mask_record(record)
-    return True
+    return _belongs_to_us(record) and record["name"] != __name__
 
 
 def _as_text(record: Any) -> str:

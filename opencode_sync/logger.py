@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
+from opencode_sync.masking import mask_record
+
 if TYPE_CHECKING:
     from importlib.abc import Loader
     from importlib.machinery import ModuleSpec
@@ -55,7 +57,8 @@ class _StandIn:
         from loguru import logger as its
 
         its.disable(_PACKAGE)
-        self._logger = its
+        # For the sinks of the program's own as well.
+        self._logger = its.patch(mask_record)
 
 
 class _Watch:

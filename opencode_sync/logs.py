@@ -23,9 +23,8 @@ def enable_logging(
     """Let this package log. What it says at which level is in ``docs/logging.md``.
 
     Messages have fields (``request_id``, ``operation``, ``size``, ``state``, ...), which a sink
-    shows behind the text. No token and no key is logged; in what goes to a ``sink`` given here all
-    that is known to be a secret, or looks like one, is masked besides, in text, fields and
-    exceptions.
+    shows behind the text. No token and no key is logged; all that is known to be a secret, or looks
+    like one, is masked besides, in text, fields and exceptions.
 
     Args:
         level: The lowest level that ``sink`` gets, by name or number; of no effect without one.

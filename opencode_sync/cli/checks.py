@@ -50,8 +50,10 @@ _EXTRAS: Final = {
     "gateway": ("websockets", "urllib3", "psutil", "python-dotenv"),
     "cli": ("typer", "rich"),
     "http": ("requests",),
+    "desktop": ("PySide6-Essentials",),
+    "otel": ("opentelemetry-api",),
 }
-_UNUSED_UNTIL_NEEDED: Final = frozenset({"http"})
+_UNUSED_UNTIL_NEEDED: Final = frozenset({"http", "desktop", "otel"})
 
 
 class Level(StrEnum):

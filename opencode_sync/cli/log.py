@@ -7,6 +7,8 @@ import sys
 import typer
 from loguru import logger
 
+from opencode_sync.logs import enable_logging
+
 __all__ = ["log_to_stderr"]
 
 
@@ -15,14 +17,7 @@ def log_to_stderr(context: typer.Context) -> None:
     # loguru's own default sink would print the values of variables with every traceback, and one
     # of them may be the token. So it goes, and ours prints none.
     logger.remove()
-    sink = logger.add(_write, level="DEBUG", diagnose=False, backtrace=False)
-    logger.enable("opencode_sync")
-
-    def undo() -> None:
-        logger.disable("opencode_sync")
-        logger.remove(sink)
-
-    context.call_on_close(undo)
+    context.call_on_close(enable_logging("DEBUG", _write))
 
 
 def _write(message: str) -> None:

@@ -57,6 +57,7 @@ def test_help_explains_every_exit_code_and_command(run: Run) -> None:
         "sessions",
         "config",
         "auth",
+        "gui",
     ):
         assert command in text
 

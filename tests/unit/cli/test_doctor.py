@@ -150,6 +150,8 @@ def test_packages_are_told_with_their_versions(monkeypatch: pytest.MonkeyPatch) 
         "extra gateway": Level.OK,
         "extra cli": Level.OK,
         "extra http": Level.OK,
+        "extra desktop": Level.OK,
+        "extra otel": Level.OK,
     }
     real = checks.importlib.metadata.version
 

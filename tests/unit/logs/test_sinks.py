@@ -16,6 +16,7 @@ import pytest
 from loguru import logger
 
 from opencode_sync import IpcArgumentError, IpcServerError, enable_logging
+from opencode_sync.logger import logger as ours
 from opencode_sync.masking import HIDDEN
 from tests.support import backend as b
 from tests.support.backend import TOKEN, ScriptedBackend
@@ -33,7 +34,7 @@ def backend() -> Iterator[ScriptedBackend]:
 @pytest.fixture
 def log() -> Iterator[Callable[..., None]]:
     """``log(level, message, error=None, **fields)``: as the package's own modules do."""
-    namespace: dict[str, Any] = {"__name__": "opencode_sync.somewhere", "logger": logger}
+    namespace: dict[str, Any] = {"__name__": "opencode_sync.somewhere", "logger": ours}
     source = """
 def log(level, message, error=None, **fields):
     logger.bind(**fields).opt(exception=error).log(level, message)
@@ -311,9 +312,14 @@ def test_no_sink_shows_a_secret_that_slipped_through(
     stream = io.StringIO()
     target, kept = theirs
     sink: Any = target if kind == "logging" else stream
+    own = io.StringIO()
+    of_program = logger.add(own, format="{message} {extra} {exception}", diagnose=False)
     disable = enable_logging("DEBUG", sink, json=kind == "json")
     log("ERROR", f"what is {TOKEN}?", ValueError(f"<{TOKEN}>"), token=TOKEN, key="sk-0123456789")
     disable()
+    logger.remove(of_program)
+    assert TOKEN not in own.getvalue()
+    assert own.getvalue().count(HIDDEN) >= 4
     if kind == "logging":
         (record,) = kept.records
         text = f"{logging.Formatter().format(record)} {record.__dict__}"

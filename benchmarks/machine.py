@@ -14,7 +14,7 @@ from google.protobuf.internal import api_implementation
 __all__ = ["describe_machine"]
 
 _LIBRARIES: Final = (
-    "opencode-sync",
+    "opencode-sync-sdk",
     "websocket-client",
     "websockets",
     "protobuf",

@@ -193,7 +193,7 @@ class CommandConfigProvider:
 class HttpConfigProvider:
     """An address that answers a ``GET`` with the JSON ``{"port", "auth_token"}``.
 
-    Needs the package requests: ``pip install "opencode-sync[http]"``. Redirects are not followed,
+    Needs the package requests: ``pip install "opencode-sync-sdk[http]"``. Redirects are not followed,
     proxies are not used, and nothing of the query is ever shown.
 
     Args:
@@ -228,7 +228,7 @@ class HttpConfigProvider:
         except ImportError as error:
             raise IpcConfigError(
                 "HttpConfigProvider needs the package requests, which is not installed; "
-                'run: pip install "opencode-sync[http]"',
+                'run: pip install "opencode-sync-sdk[http]"',
                 source=self._source,
             ) from error
         return parse_config(

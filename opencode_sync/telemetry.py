@@ -38,7 +38,7 @@ def make_tracer(provider: TracerProvider) -> Tracer:
             field="tracer_provider",
         )
     try:
-        version = metadata.version("opencode-sync")
+        version = metadata.version("opencode-sync-sdk")
     except metadata.PackageNotFoundError:  # used from a folder, without an installation
         version = None
     return provider.get_tracer(_SCOPE, version)

@@ -1,6 +1,6 @@
 """One trace of a blocking call, from here through the gateway to OpenCode's HTTP answer.
 
-    pip install 'opencode-sync[gateway,otel]' opentelemetry-sdk
+    pip install 'opencode-sync-sdk[gateway,otel]' opentelemetry-sdk
     python traced.py
 
 A program in production gives its own ``TracerProvider``, whose exporter sends the spans away; this

@@ -15,7 +15,7 @@ _EXTRA_PACKAGES = frozenset({"typer", "rich", "click"})
 """What the ``cli`` extra installs (older releases of typer bring click along)."""
 
 _MISSING_EXTRA = (
-    'opencode-sync needs its command line extra: pip install "opencode-sync[cli,gateway]"'
+    'opencode-sync needs its command line extra: pip install "opencode-sync-sdk[cli,gateway]"'
 )
 
 

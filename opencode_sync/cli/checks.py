@@ -140,7 +140,7 @@ def _packages(name: str, wanted: Sequence[str], extra: str | None) -> Finding:
     if not missing:
         shown = ", ".join(f"{each} {version}" for each, version in versions.items())
         return Finding(name, Level.OK, shown, details=details)
-    what = "opencode-sync" if extra is None else f"opencode-sync[{extra}]"
+    what = "opencode-sync-sdk" if extra is None else f"opencode-sync-sdk[{extra}]"
     return Finding(
         name,
         Level.NOTE if extra in _UNUSED_UNTIL_NEEDED else Level.PROBLEM,

@@ -19,7 +19,7 @@ from opencode_sync import (
     IpcClientOptions,
 )
 from opencode_sync.cli.log import log_to_stderr
-from opencode_sync.launch import launch
+from opencode_sync.launching import launch
 from opencode_sync.runtime_file import default_runtime_file, gateway_behind
 
 if TYPE_CHECKING:

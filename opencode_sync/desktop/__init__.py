@@ -16,7 +16,7 @@ __all__ = ["MISSING", "check_pairing", "load_toolkit"]
 
 MISSING: Final = (
     "the window needs the package PySide6-Essentials of the extra desktop, which is not installed; "
-    "run: pip install 'opencode-sync[desktop]'"
+    "run: pip install 'opencode-sync-sdk[desktop]'"
 )
 """What to tell people who do not have the toolkit."""
 

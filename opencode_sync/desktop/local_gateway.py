@@ -45,7 +45,7 @@ def make_gateway(kind: GatewayKind, directory: Path | None = None) -> Gateway:
             raise
         raise IpcConfigError(
             f"a gateway needs the package {package}, which is not installed; run: "
-            "pip install 'opencode-sync[gateway]'",
+            "pip install 'opencode-sync-sdk[gateway]'",
             source="installation",
         ) from None
     wanted = kind is GatewayKind.OPENCODE

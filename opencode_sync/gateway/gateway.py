@@ -266,7 +266,7 @@ class Gateway:
             package = (error.name or "websockets").partition(".")[0]
             raise GatewayError(
                 f"the gateway needs the package {package} to listen; install it with: "
-                f'pip install "opencode-sync[gateway]"'
+                f'pip install "opencode-sync-sdk[gateway]"'
             ) from error
 
         def take(connection: socket.socket) -> None:

@@ -24,7 +24,7 @@ def _get_backend_info(
 
 def _own_version() -> str:
     try:
-        return metadata.version("opencode-sync")
+        return metadata.version("opencode-sync-sdk")
     except metadata.PackageNotFoundError:  # used from a folder, without an installation
         return "0"
 

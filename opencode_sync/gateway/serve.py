@@ -226,7 +226,7 @@ def _opencode(
     except ImportError as error:
         raise GatewayError(
             f"the OpenCode backend needs the package {error.name}; install it with: "
-            f'pip install "opencode-sync[gateway]"'
+            f'pip install "opencode-sync-sdk[gateway]"'
         ) from error
     return OpenCodeBackend(
         url,

@@ -34,8 +34,9 @@ fault                           only by a proxy  what the other side sees
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opencode_sync.lazy import lazy_names
 
 if TYPE_CHECKING:
     from opencode_sync.testing.fake import FakeCall, FakeIpcClient
@@ -115,14 +116,5 @@ _MODULES = {
     ),
     "transport": ("FaultyTransport", "FaultyTransports"),
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+if not TYPE_CHECKING:  # for whom there would be no misspelt names any more
+    __getattr__, __dir__ = lazy_names(__name__, _MODULES)

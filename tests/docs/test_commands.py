@@ -127,7 +127,7 @@ def test_wrong_command_line_is_not_understood(arguments: list[str]) -> None:
 def test_extras_on_the_pages_are_there() -> None:
     """Each extra that a page tells to install is one, and each for users is told of."""
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    written = re.findall(r"(?:opencode-sync|'\.|\"\.)\[([a-z,]+)\]", text)
+    written = re.findall(r"(?:opencode-sync-sdk|'\.|\"\.)\[([a-z,]+)\]", text)
     named = {extra for each in written for extra in each.split(",")}
     assert named <= EXTRAS
     assert {"gateway", "cli"} <= named

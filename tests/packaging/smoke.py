@@ -16,7 +16,7 @@ EXTRAS |= {"PySide6", "opentelemetry", "pytest"}
 def main() -> None:
     import opencode_sync
 
-    assert opencode_sync.__version__ == version("opencode-sync")
+    assert opencode_sync.__version__ == version("opencode-sync-sdk")
     assert "site-packages" in opencode_sync.__file__
     print("imported")
 
@@ -57,7 +57,7 @@ def main() -> None:
         opencode_sync.launch().__enter__()
     except opencode_sync.IpcConfigError as error:
         told = str(error)
-    assert "pip install 'opencode-sync[gateway]'" in told, told
+    assert "pip install 'opencode-sync-sdk[gateway]'" in told, told
     print("helpful")
     print("done")
 

@@ -169,7 +169,7 @@ def test_sdist_has_what_it_takes_to_build_and_change(release: Release) -> None:
 
 def test_metadata_says_what_people_look_for(metadata: Message) -> None:
     """Name, licence, Pythons, and the README as the text of its page."""
-    assert metadata["Name"] == "opencode-sync"
+    assert metadata["Name"] == "opencode-sync-sdk"
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["Description-Content-Type"] == "text/markdown"
@@ -208,7 +208,7 @@ def test_installs_exactly_the_core_dependencies(
     listed = json.loads(_pip(installed, "list", "--format=json", cwd=tmp_path))
     names = {each["name"].lower().replace("_", "-") for each in listed}
     on_windows = {"colorama", "win32-setctime"}  # loguru's own
-    assert names - on_windows == _core_dependencies(metadata) | {"opencode-sync"}
+    assert names - on_windows == _core_dependencies(metadata) | {"opencode-sync-sdk"}
     _pip(installed, "check", cwd=tmp_path)
 
 
@@ -232,7 +232,7 @@ def test_program_without_its_extra_says_what_to_install(
     )
     assert ended.returncode == 1
     assert ended.stderr.splitlines() == [
-        'opencode-sync needs its command line extra: pip install "opencode-sync[cli,gateway]"'
+        'opencode-sync needs its command line extra: pip install "opencode-sync-sdk[cli,gateway]"'
     ]
 
 

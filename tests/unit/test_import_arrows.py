@@ -15,13 +15,13 @@ _PACKAGE = "opencode_sync"
 _ROOT = Path(opencode_sync.__file__).parent
 
 # What stands on top; nothing below may know of it.
-_TOP = ("gateway", "launch", "cli", "desktop", "testing")
+_TOP = ("gateway", "launching", "cli", "desktop", "testing")
 
 # A leaf that everybody may use.
 _EVERYWHERE = ("logger",)
 
 # Who may know of one of them all the same.
-_SHOWN = {("", "launch")}
+_SHOWN = {("", "launching")}
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ def test_all_modules_were_read() -> None:
         ("deadline", (), ()),
         ("cancel", (), ()),
         ("varint", (), ()),
+        ("lazy", (), ()),
         ("printable", (), ()),
         ("logs", ("errors", "log_sinks"), ()),
         ("log_sinks", ("errors", "masking"), ()),
@@ -160,6 +161,7 @@ def test_all_modules_were_read() -> None:
             "testing",
             (
                 "testing",
+                "lazy",
                 "gateway",
                 "client",
                 "config",
@@ -223,7 +225,7 @@ def test_nothing_below_knows_what_stands_on_top() -> None:
 
 def test_launching_knows_the_gateway_only_while_it_runs() -> None:
     """So the client, and whoever imports the package, does without the gateway's packages."""
-    of_gateway = [each for each in IMPORTS["launch"] if _inside(each.module, "gateway")]
+    of_gateway = [each for each in IMPORTS["launching"] if _inside(each.module, "gateway")]
     assert of_gateway
     assert all(each.lazy or each.typing for each in of_gateway)
 
@@ -309,7 +311,7 @@ def test_imports_at_import_time_make_no_circle() -> None:
                 "telemetry",
                 "tracing",
                 "client",
-                "launch",
+                "launching",
                 "gateway",
                 "cli",
                 "testing.fake",

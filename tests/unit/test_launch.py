@@ -36,7 +36,7 @@ from opencode_sync.wire import ipc_pb2
 from tests.support.leaks import no_leaks
 from tests.support.threads import together
 
-MODULE = sys.modules["opencode_sync.launch"]  # the package's attribute of this name is the function
+MODULE = sys.modules["opencode_sync.launching"]
 WAIT = 10.0
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
@@ -312,12 +312,12 @@ except opencode_sync.IpcConfigError as error:
         check=True,
     )
     assert f"the package {package} of the extra gateway" in done.stdout
-    assert "pip install 'opencode-sync[gateway]'" in done.stdout
+    assert "pip install 'opencode-sync-sdk[gateway]'" in done.stdout
 
 
 def test_without_psutil_the_extra_is_named(opencode: type[FakeOpenCode]) -> None:
     opencode.found = error("NOT_IMPLEMENTED", "finding one needs the package psutil")
-    with pytest.raises(IpcConfigError, match=re.escape("opencode-sync[gateway]")), launch():
+    with pytest.raises(IpcConfigError, match=re.escape("opencode-sync-sdk[gateway]")), launch():
         pass
 
 

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import opencode_sync
+import opencode_sync.testing
 
 _ROOT = Path(opencode_sync.__file__).parents[1]
 _HEAVY = {
@@ -50,10 +52,36 @@ def _packages_after(statements: str) -> set[str]:
     return set(printed.split())
 
 
+def test_the_names_are_imported_when_they_are_used() -> None:
+    """A pytest plugin is imported in every run, used or not."""
+    names = "[name for name in sys.modules if name.startswith('opencode_sync')]"
+    printed = _python("-c", f"import sys, opencode_sync.testing.plugin; print(*{names})").stdout
+    assert set(printed.split()) == {
+        "opencode_sync",
+        "opencode_sync.lazy",
+        "opencode_sync.logger",
+        "opencode_sync.masking",
+        "opencode_sync.testing",
+        "opencode_sync.testing.plugin",
+    }
+
+
+@pytest.mark.parametrize("package", [opencode_sync, opencode_sync.testing])
+def test_every_public_name_is_there_and_no_other(package: ModuleType) -> None:
+    assert [getattr(package, name) for name in package.__all__]
+    assert set(package.__all__) <= set(dir(package))
+    listed = {name for names in package._MODULES.values() for name in names}
+    assert listed == set(package.__all__) - {"__version__"}
+    with pytest.raises(AttributeError, match="has no attribute 'IpcCleint'"):
+        package.IpcCleint  # noqa: B018
+    modules = {path.stem for path in Path(package.__file__ or "").parent.iterdir()}
+    assert listed & modules == set()  # whoever imports the module would get that for the name
+
+
 def test_importtime_shows_nothing_heavy() -> None:
-    report = _python("-X", "importtime", "-c", "import opencode_sync").stderr
+    report = _python("-X", "importtime", "-c", "from opencode_sync import *").stderr
     names = {line.rpartition("|")[2].strip() for line in report.splitlines() if "|" in line}
-    assert "opencode_sync.client" in names  # the report is one
+    assert "opencode_sync.calls" in names  # the report is one
     assert {name.partition(".")[0] for name in names} & _HEAVY == set()
     assert not [name for name in names if name.startswith(("opencode_sync.gateway",))]
 

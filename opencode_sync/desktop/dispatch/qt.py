@@ -17,7 +17,7 @@ except ModuleNotFoundError as missing:
         raise
     raise IpcConfigError(
         "QtDispatcher needs the package PySide6-Essentials of the extra desktop, which is not "
-        "installed; run: pip install 'opencode-sync[desktop]'",
+        "installed; run: pip install 'opencode-sync-sdk[desktop]'",
         source="installation",
     ) from None
 

@@ -42,7 +42,7 @@ def default_database() -> Path:
 
 def _package_version() -> str:
     try:
-        return metadata.version("opencode-sync")
+        return metadata.version("opencode-sync-sdk")
     except metadata.PackageNotFoundError:
         return "0"
 

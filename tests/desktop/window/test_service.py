@@ -298,4 +298,4 @@ def test_without_the_gateways_packages_it_says_what_to_install(
     with pytest.raises(IpcConfigError if package else ImportError) as raised:
         make_gateway(GatewayKind.EMBEDDED)
     if package:
-        assert "opencode-sync[gateway]" in str(raised.value)
+        assert "opencode-sync-sdk[gateway]" in str(raised.value)

@@ -118,7 +118,7 @@ def test_a_demo_whose_gateway_cannot_start_says_why(
     done = run("demo")
     assert done.returncode == 1
     assert "before it was ready" in done.stderr
-    assert "opencode-sync[" in done.stderr
+    assert "opencode-sync-sdk[" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -162,9 +162,9 @@ def test_packages_are_told_with_their_versions(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(checks.importlib.metadata, "version", some)
     found = {each.name: each for each in checks.check_packages()}
-    assert found["packages"].remedy == "pip install 'opencode-sync'"
+    assert found["packages"].remedy == "pip install 'opencode-sync-sdk'"
     assert found["extra gateway"].level is Level.PROBLEM
-    assert found["extra gateway"].remedy == "pip install 'opencode-sync[gateway]'"
+    assert found["extra gateway"].remedy == "pip install 'opencode-sync-sdk[gateway]'"
     assert "psutil" in found["extra gateway"].text
     assert found["extra http"].level is Level.NOTE
 

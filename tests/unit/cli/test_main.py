@@ -42,7 +42,7 @@ sys.exit(main(["--version"]))
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr == (
-        'opencode-sync needs its command line extra: pip install "opencode-sync[cli,gateway]"\n'
+        'opencode-sync needs its command line extra: pip install "opencode-sync-sdk[cli,gateway]"\n'
     )
 
 
@@ -54,7 +54,7 @@ def test_without_the_extra_main_returns_1(
     monkeypatch.delitem(sys.modules, "opencode_sync.cli.app", raising=False)
     monkeypatch.setitem(sys.modules, "typer", None)
     assert main([]) == 1
-    assert "opencode-sync[cli,gateway]" in capsys.readouterr().err
+    assert "opencode-sync-sdk[cli,gateway]" in capsys.readouterr().err
 
 
 def test_an_import_error_of_our_own_is_not_blamed_on_the_installation(

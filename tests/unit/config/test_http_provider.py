@@ -223,7 +223,7 @@ class TestAnswers:
         refused(
             HttpConfigProvider(URL).get_config,
             field=None,
-            says=("requests", 'pip install "opencode-sync[http]"'),
+            says=("requests", 'pip install "opencode-sync-sdk[http]"'),
             log=log,
         )
 

@@ -87,7 +87,7 @@ def ask(
 def test_get_backend_info(ask: Any) -> None:
     info = ext_operations_pb2.IpcBackendInfo(backend="opencode", server_version="1.18.33")
     answer = ask("get_backend_info", info).backend_info
-    assert answer.version == metadata.version("opencode-sync")
+    assert answer.version == metadata.version("opencode-sync-sdk")
     assert (answer.backend, answer.server_version) == ("opencode", "1.18.33")
     assert info.version == ""  # the backend's own is left as it was
 

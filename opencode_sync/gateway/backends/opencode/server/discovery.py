@@ -196,7 +196,7 @@ def _psutil() -> ModuleType:
         raise BackendError(
             ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED,
             "finding a running OpenCode server needs the package psutil; install it with "
-            "`pip install 'opencode-sync[gateway]'`, or give the server's URL",
+            "`pip install 'opencode-sync-sdk[gateway]'`, or give the server's URL",
         ) from error
     return psutil
 

@@ -48,7 +48,7 @@ _UNUSED_PORT: Final = 65535
 """A configuration has to name one; a link in memory has none."""
 
 _INSTALLATION: Final = "installation"
-_EXTRA: Final = "pip install 'opencode-sync[gateway]'"
+_EXTRA: Final = "pip install 'opencode-sync-sdk[gateway]'"
 
 
 class Launch:

@@ -24,7 +24,7 @@ from opencode_sync.wire.ext_operations_pb2 import IpcModelList
 from opencode_sync.wire.ext_prompt_pb2 import IpcRunResult
 from opencode_sync.wire.oc_message_pb2 import OcMessage
 from tests.desktop.chat.panes import PATIENCE, end, settled, warm_up
-from tests.support.leaks import no_leaks
+from tests.desktop.leaks import no_leaks_beside_qt
 from tests.unit.gateway.doubles import StreamingBackend
 
 
@@ -141,7 +141,7 @@ def _qt_is_warm(qapp: QApplication, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def backend(_qt_is_warm: None) -> Iterator[ChatBackend]:
-    with no_leaks(settle=10.0):
+    with no_leaks_beside_qt():
         made = ChatBackend()
         yield made
         made.end_runs()

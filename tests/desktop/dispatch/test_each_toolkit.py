@@ -209,7 +209,7 @@ def test_a_program_that_ends_in_the_middle_of_a_flood_does_not_crash(
     [
         ("WxDispatcher", "wx", "pip install wxPython"),
         ("GtkDispatcher", "gi", "python3-gi"),
-        ("QtDispatcher", "PySide6", r"pip install 'opencode-sync\[desktop\]'"),
+        ("QtDispatcher", "PySide6", r"pip install 'opencode-sync-sdk\[desktop\]'"),
     ],
 )
 def test_a_toolkit_that_is_missing_is_named_with_the_remedy(

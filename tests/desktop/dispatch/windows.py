@@ -47,8 +47,9 @@ def run_tk(window: tkinter.Misc, condition: Callable[[], bool]) -> None:
 
 
 def qt_text() -> str:
-    """Return all that is to be read in Qt's windows."""
-    return "\n".join(text for each in QApplication.allWidgets() for text in _qt_texts(each))
+    """Return all that is to be read in Qt's windows, as far as they are open."""
+    shown = [each for each in QApplication.allWidgets() if each.isVisible()]
+    return "\n".join(text for each in shown for text in _qt_texts(each))
 
 
 def _qt_texts(widget: QWidget) -> Iterator[str]:

@@ -76,7 +76,7 @@ def test_the_command_shows_the_window_and_ends_with_it(store: Gateway, tmp_path:
         with process.stderr:
             for line in process.stderr:
                 lines.append(line)
-                if "-> connected" in line:
+                if "the connection is up" in line:
                     connected.set()
         connected.set()
 

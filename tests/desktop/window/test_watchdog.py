@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import socket
 import sys
@@ -12,6 +13,7 @@ from typing import Final
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from opencode_sync import IpcConfig
@@ -36,6 +38,15 @@ _WAITED: Final = 5.0
 _TURNS: Final = 150
 
 _MANY: Final = 10_000
+
+
+@pytest.fixture(autouse=True)
+def _only_its_own_garbage(qapp: QApplication) -> Iterator[None]:
+    """What all the other tests of this process have left is not searched in one of the turns."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @contextmanager

@@ -130,8 +130,10 @@ def soak(settings: Settings, say: Callable[..., None] = lambda text: None) -> di
         proxy = stack.enter_context(
             started("proxy", str(gateway.port), "--every", every, "--seed", seed)
         )
+        say(f"warming up, until threads and descriptors have been the same for {_STEADY:g} s")
         _warm_up(gateway, proxy, settings.crowd)
         before = {"client": _steady(os.getpid()), "gateway": _steady(gateway.pid)}
+        say(f"making {settings.requests} requests")
         begun = time.monotonic()
         workers, watch = _work(settings, gateway, proxy, say)
         seconds = time.monotonic() - begun
@@ -140,6 +142,9 @@ def soak(settings: Settings, say: Callable[..., None] = lambda text: None) -> di
             tally.add(worker.tally)
         if watch.hung:
             tally.violate("hung", f"{watch.hung} threads did not get an answer")
+        say(
+            f"{seconds:6.0f} s  done; comparing with the store, and waiting for what is left to end"
+        )
         said = proxy.end()
         _compare_with_store(gateway, workers, tally)
         growth = {

@@ -14,7 +14,13 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from opencode_sync.cancel import CancelToken
 from opencode_sync.deadline import Deadline
-from opencode_sync.errors import IpcCancelledError, IpcError, IpcTimeoutError, IpcUsageError
+from opencode_sync.errors import (
+    IpcCancelledError,
+    IpcConnectionError,
+    IpcError,
+    IpcTimeoutError,
+    IpcUsageError,
+)
 from opencode_sync.logger import logger
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request
@@ -109,12 +115,22 @@ class Call(ABC, Generic[R]):
         """End the call with an exception of its own. The caller has claimed it."""
         self._note_end(success=False)
         failure = self.request.operation.failure
-        if failure is None or isinstance(error, IpcUsageError | IpcCancelledError):
+        # While the backend is down there may be any number of these, which have to fail within
+        # microseconds. The outage itself is told.
+        refused = not self.sent and isinstance(error, IpcConnectionError)
+        if not (refused and failure is None):
+            if isinstance(error, IpcUsageError | IpcCancelledError):
+                self.set_exception(error)
+                return
+            logger.bind(operation=self.operation, request_id=self.request_id).log(
+                "DEBUG" if refused else "INFO",
+                "a request ended with {}: {}",
+                type(error).__name__,
+                error,
+            )
+        if failure is None:
             self.set_exception(error)
         else:
-            logger.bind(operation=self.operation, request_id=self.request_id).info(
-                "{} failed: {}", self.operation, error
-            )
             self.set_result(failure)
 
     @abstractmethod

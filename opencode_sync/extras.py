@@ -27,7 +27,7 @@ def needs_opentelemetry(what: str) -> Iterator[None]:
             raise
         raise IpcConfigError(
             f"{what} needs the package opentelemetry-api of the extra otel, which is not "
-            "installed; run: pip install 'opencode-sync-sdk[otel]'",
+            'installed; run: pip install "opencode-sync-sdk[otel]" opentelemetry-sdk',
             field=what,
             source="installation",
         ) from None

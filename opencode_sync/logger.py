@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
-from opencode_sync.masking import mask_record
-
 if TYPE_CHECKING:
     from importlib.abc import Loader
     from importlib.machinery import ModuleSpec
@@ -55,6 +53,8 @@ class _StandIn:
     def adopt(self) -> None:
         """Be loguru's logger from now on, and silent by default."""
         from loguru import logger as its
+
+        from opencode_sync.masking import mask_record  # its shapes take 2 ms to compile
 
         its.disable(_PACKAGE)
         # For the sinks of the program's own as well.

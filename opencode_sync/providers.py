@@ -139,7 +139,8 @@ class FileConfigProvider:
         config = _from_file(self._path, follow_symlinks=True)
         if config is None:
             raise IpcConfigError(
-                f"The file {self._path} does not exist; correct the path, or {_START}",
+                f"The file {self._path} does not exist, so no gateway runs that writes it; "
+                f"{_START} --runtime-file {self._path}, or correct the path",
                 field="path",
                 source=str(self._path),
             )
@@ -193,8 +194,8 @@ class CommandConfigProvider:
 class HttpConfigProvider:
     """An address that answers a ``GET`` with the JSON ``{"port", "auth_token"}``.
 
-    Needs the package requests: ``pip install "opencode-sync-sdk[http]"``. Redirects are not followed,
-    proxies are not used, and nothing of the query is ever shown.
+    Needs the package requests: ``pip install "opencode-sync-sdk[http]"``. Redirects are not
+    followed, proxies are not used, and nothing of the query is ever shown.
 
     Args:
         url: An http or https address, without a user name or password in it.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from opencode_sync.clause import clause
 from opencode_sync.deadline import Deadline
 from opencode_sync.logger import logger
 from opencode_sync.metrics import Metrics
@@ -90,6 +91,27 @@ class _Subscription:
             self.listener(change)
 
 
+def _log(change: StateChange) -> None:
+    """Tell of a step as loudly as it matters: of an outage once, not of each attempt to end it."""
+    old, new = change.old.value, change.new.value
+    cause, attempt = change.cause, change.attempt
+    retry_in = None if change.retry_in is None else round(change.retry_in, 3)
+    if change.new is ConnectionState.CONNECTED:
+        logger.bind(old=old, state=new, attempt=attempt).info("the connection is up")
+    elif change.old is ConnectionState.CONNECTED and cause is not None:
+        then = "call connect() to connect again"
+        if retry_in is not None:
+            then = f"the next attempt is in {retry_in:.1f} s"
+        logger.bind(old=old, state=new, retry_in=retry_in).warning(
+            "the connection is down: {}; {}", clause(cause), then
+        )
+    else:
+        because = "" if cause is None else f": {clause(cause)}"
+        logger.bind(old=old, state=new, attempt=attempt, retry_in=retry_in).debug(
+            "connection {} -> {}{}", old, new, because
+        )
+
+
 class StateMachine:
     """Holds the state, takes only legal steps, and tells listeners of each, once and in order.
 
@@ -136,9 +158,7 @@ class StateMachine:
                 self._notifier.post(self._metrics.record_connection_state_change, old, new)
             for subscription in self._subscriptions:
                 self._notifier.post(subscription.deliver, change)
-        logger.bind(old=old.value, state=new.value, attempt=attempt).info(
-            "connection {} -> {}{}", old.value, new.value, "" if cause is None else f": {cause}"
-        )
+        _log(change)
 
     def wait_for(self, state: ConnectionState, deadline: Deadline) -> bool:
         """Wait until the state is, or has meanwhile been, ``state``.

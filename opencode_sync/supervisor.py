@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from opencode_sync.call import Call
+from opencode_sync.clause import clause
 from opencode_sync.connection import Connection
 from opencode_sync.deadline import Deadline
 from opencode_sync.deadlines import DeadlineSweep
@@ -19,6 +20,7 @@ from opencode_sync.errors import (
     IpcUsageError,
 )
 from opencode_sync.keeper import Keeper, Timer
+from opencode_sync.logger import logger
 from opencode_sync.loss import closed_in_order, fail_lost, own_instance, timeout_error
 from opencode_sync.pending import WaitingCalls
 from opencode_sync.reconnect import ReconnectPolicy
@@ -90,6 +92,7 @@ class Supervisor:
         self._opened_at = 0.0
         self._last_delay = 0.0  # the pause before the newest attempt of our own
         self._last_cause: Exception | None = None
+        self._because = ""  # its text, for those who are refused, each within microseconds
 
     # --- For the client ---
 
@@ -249,14 +252,14 @@ class Supervisor:
             opening, coming_back = self._note_end(connection, cause)
         for call in calls:
             if not (coming_back and self._may_repeat(call)):
-                fail_lost(call, cause, f"the connection was lost: {cause}")
+                fail_lost(call, cause, f"the connection was lost: {clause(cause)}")
                 continue
             call.repeated = call.sent
             call.bindings = 0  # the next connection has to be bound anew
             with self._changed:
                 refusal = self._wait_or_refuse(call, repeat=call.sent)
             if refusal is not None:
-                fail_lost(call, cause, f"the connection was lost: {cause}")
+                fail_lost(call, cause, f"the connection was lost: {clause(cause)}")
         if not coming_back:
             self._fail_waiting(cause)
         if opening is not None:
@@ -303,7 +306,7 @@ class Supervisor:
         self._previous = connection
         opening, self._opening = self._opening, None
         self._stop_patience()
-        self._last_cause = cause
+        self._last_cause, self._because = cause, f": {clause(cause)}"
         delay = self._plan_retry(was_live=was_live)
         in_order = was_live and (self._closing or closed_in_order(cause))
         self._machine.advance(
@@ -313,6 +316,10 @@ class Supervisor:
             retry_in=delay,
         )
         if delay is None and not self._closing:
+            if self._established and not was_live:
+                logger.bind(attempt=self._attempt).warning(
+                    "the connection stays down: {}; call connect() to connect again", clause(cause)
+                )
             self._wanted = self._established = False
             self._keeper.stop()
         return opening, delay is not None
@@ -363,7 +370,7 @@ class Supervisor:
     def _fail_waiting(self, cause: Exception) -> None:
         """End who waits for a connection. The caller does not hold the lock."""
         for call in self._waiting.take_all():
-            fail_lost(call, cause, f"there is no connection: {cause}")
+            fail_lost(call, cause, f"there is no connection: {clause(cause)}")
 
     def _may_repeat(self, call: Call[Any]) -> bool:
         if not call.sent:
@@ -389,12 +396,11 @@ class Supervisor:
 
     def _why_waiting(self) -> str:
         """Return what a call whose time ran out in line should know. Any thread, without a lock."""
-        cause = self._last_cause
-        return ": there was no connection" + ("" if cause is None else f" ({cause})")
+        return f": there was no connection{self._because}"
 
     def _down_error(self, *, sent: bool) -> IpcConnectionError:
         cause = self._last_cause
-        because = "" if cause is None else f": {cause}"
+        because = self._because
         seconds = None if self._closing else self.retry_in
         if self._closing:
             text = "the client is being closed"

@@ -16,30 +16,27 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, TracerProvider
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from opencode_sync.call import FutureCall
 from opencode_sync.calls import Calls
 from opencode_sync.cancel import CancelToken
 from opencode_sync.errors import IpcCancelledError
 from opencode_sync.operations import Operation, Request
-from opencode_sync.telemetry import fail, fail_with, make_tracer, place, rpc_attributes, rpc_method
+from opencode_sync.telemetry import Tracing, place, rpc_attributes, rpc_method
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["TracedCalls"]
 
 R = TypeVar("R")
 
-_PROPAGATOR = TraceContextTextMapPropagator()
-
 
 class TracedCalls(Calls):
     """Makes calls, and a span for each that the user makes. Any thread may call any method.
 
     Span processors run where OpenTelemetry has them run, in the caller's thread, but for the end of
-    a future or a stream: that is told on the notifier thread, with the time at which it was.
+    a future or a stream: that is told on the notifier thread, with the time at which it was. What
+    they raise is logged, and changes no outcome.
     """
 
     def __init__(
@@ -60,7 +57,7 @@ class TracedCalls(Calls):
             IpcConfigError: ``tracer_provider`` is none.
         """
         super().__init__(**parts)
-        self._tracer = make_tracer(tracer_provider)
+        self._tracing = Tracing(tracer_provider)
         self._endpoint = endpoint
 
     def run(self, request: Request[R], timeout: float | None, cancel: CancelToken | None) -> R:
@@ -91,8 +88,7 @@ class TracedCalls(Calls):
     def _completed(self, request: Request[R], seconds: float) -> Request[R]:
         """Return the request with the context of the span that it belongs to, if there is one."""
         request = super()._completed(request, seconds)
-        carrier: dict[str, str] = {}
-        _PROPAGATOR.inject(carrier)
+        carrier = self._tracing.carried()
         if not carrier:
             return request
         # Fields that follow an encoded message are fields of that message.
@@ -104,21 +100,21 @@ class TracedCalls(Calls):
     @contextmanager
     def _span(self, operation: Operation[Any], *, goes_on: bool = False) -> Iterator[Span]:
         """Begin a span and let it be the current one; it ends here unless it goes on."""
-        span = self._tracer.start_span(
+        span = self._tracing.begin(
             rpc_method(operation.name),
             kind=SpanKind.CLIENT,
             attributes=rpc_attributes(operation.name, self._endpoint()),
         )
         try:
-            with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+            with self._tracing.current(span):
                 yield span
         except BaseException as error:
-            fail(span, error)
+            self._tracing.fail(span, error)
             goes_on = False
             raise
         finally:
             if not goes_on:
-                _end(span, self._endpoint())
+                self._end(span, self._endpoint())
 
     def _note_end(self, span: Span, operation: Operation[Any], future: Future[Any]) -> None:
         """Have the end of a call told; by whoever ended it, so this must not run a user's code."""
@@ -134,22 +130,27 @@ class TracedCalls(Calls):
         when: int,
     ) -> None:
         if future.cancelled():
-            fail_with(span, "concurrent.futures.CancelledError", f"{operation.name} was cancelled")
+            self._tracing.fail_with(
+                span, "concurrent.futures.CancelledError", f"{operation.name} was cancelled"
+            )
         elif (error := future.exception()) is None:
             self._finish(span, operation, future.result())
         elif not (operation.name == "subscribe" and isinstance(error, IpcCancelledError)):
             # Closing is how a subscription ends.
-            fail(span, error)
-        _end(span, endpoint, when)
+            self._tracing.fail(span, error)
+        self._end(span, endpoint, when)
 
     def _finish(self, span: Span, operation: Operation[Any], result: object) -> None:
         if operation.failure is not None and result == operation.failure:
-            fail_with(span, "_OTHER", f"{operation.name} returned {result!r}, as for any failure")
+            self._tracing.fail_with(
+                span, "_OTHER", f"{operation.name} returned {result!r}, as for any failure"
+            )
         elif operation.name == "subscribe":
-            fail_with(span, "SERVER_ERROR", f"the backend ended the subscription: {result}")
+            self._tracing.fail_with(
+                span, "SERVER_ERROR", f"the backend ended the subscription: {result}"
+            )
 
-
-def _end(span: Span, endpoint: str | None, when: int | None = None) -> None:
-    if endpoint is not None:  # it may not have been known in the beginning
-        span.set_attributes(place(endpoint))
-    span.end(when)
+    def _end(self, span: Span, endpoint: str | None, when: int | None = None) -> None:
+        if endpoint is not None:  # it may not have been known in the beginning
+            self._tracing.note(span, place(endpoint))
+        self._tracing.end(span, when)

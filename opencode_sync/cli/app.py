@@ -32,7 +32,7 @@ from opencode_sync.cli import (
     sessions,
 )
 from opencode_sync.cli.connection import State, Verbose, state_of
-from opencode_sync.cli.errors import EXIT_CODES, CommandError, ExitCode, report
+from opencode_sync.cli.errors import EXIT_CODES, CommandError, ExitCode, exit_code_for, report
 from opencode_sync.cli.output import unwritable
 
 __all__ = ["app", "run"]
@@ -60,7 +60,8 @@ class _Root(TyperGroup):
             raise typer.Exit(ExitCode.OK) from None
         except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - nothing may end in a traceback
             state = ctx.ensure_object(State)
-            if state.verbose:
+            # What is foreseen says itself what is wrong, and the log what came before.
+            if state.verbose and exit_code_for(error) is ExitCode.FAILED:
                 with contextlib.suppress(OSError):  # as report() does, which follows
                     traceback.print_exception(error)
             raise typer.Exit(report(error, as_json=state.as_json)) from None

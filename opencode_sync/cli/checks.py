@@ -9,16 +9,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
 from opencode_sync import __version__
 from opencode_sync.deadline import Deadline
+from opencode_sync.errors import IpcConfigError
 
 __all__ = [
+    "GATEWAY",
     "PROGRAM",
     "PROVIDERS",
+    "SERVERS",
     "START",
     "Check",
     "Finding",
@@ -31,6 +34,12 @@ __all__ = [
 
 PROGRAM: Final = "OpenCode"
 """The name of the finding about OpenCode's own program."""
+
+SERVERS: Final = "OpenCode servers"
+"""The name of the finding about OpenCode's servers that run."""
+
+GATEWAY: Final = "gateway"
+"""The name of the finding about a gateway that runs."""
 
 PROVIDERS: Final = "model providers"
 """The name of the finding about what a gateway has models of."""
@@ -130,7 +139,23 @@ def check_packages() -> list[Finding]:
     findings = [_packages("packages", _NEEDED, None)]
     for extra, names in _EXTRAS.items():
         findings.append(_packages(f"extra {extra}", names, extra))
-    return findings
+    return [_with_libraries(each) for each in findings]
+
+
+def _with_libraries(finding: Finding) -> Finding:
+    """Return the finding, or what the system lacks of what an installed window needs."""
+    if finding.name != "extra desktop" or finding.level is not Level.OK:
+        return finding
+    from opencode_sync.desktop import load_toolkit
+
+    try:
+        load_toolkit()
+        from opencode_sync.desktop.system_libraries import check_libraries
+
+        check_libraries()
+    except IpcConfigError as error:
+        return replace(finding, level=Level.NOTE, text=error.message)
+    return finding
 
 
 def _packages(name: str, wanted: Sequence[str], extra: str | None) -> Finding:
@@ -140,12 +165,13 @@ def _packages(name: str, wanted: Sequence[str], extra: str | None) -> Finding:
     if not missing:
         shown = ", ".join(f"{each} {version}" for each, version in versions.items())
         return Finding(name, Level.OK, shown, details=details)
+    # Right for a clone too: pip takes what an installed package needs from the package itself.
     what = "opencode-sync-sdk" if extra is None else f"opencode-sync-sdk[{extra}]"
     return Finding(
         name,
         Level.NOTE if extra in _UNUSED_UNTIL_NEEDED else Level.PROBLEM,
         f"not installed: {', '.join(missing)}",
-        f"pip install '{what}'",
+        f'pip install "{what}"',
         details,
     )
 
@@ -222,7 +248,7 @@ def check_servers() -> list[Finding]:
     from opencode_sync.gateway import BackendError
     from opencode_sync.gateway.backends.opencode.server.discovery import discover
 
-    name = "OpenCode servers"
+    name = SERVERS
     deadline = Deadline.after(_SEARCH_SECONDS)
     try:
         found = discover(

@@ -155,7 +155,7 @@ class State:
     """Whether output and errors are for a program."""
 
     verbose: bool = False
-    """Whether the library's log and tracebacks go to standard error."""
+    """Whether the library's log, and the traceback of what nobody foresaw, go to standard error."""
 
     # Tests put their own in the place of these four.
     open_link: Callable[..., Link] = field(default=open_link)

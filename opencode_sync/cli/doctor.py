@@ -12,8 +12,11 @@ from typing import Any, Final
 import typer
 
 from opencode_sync.cli.checks import (
+    GATEWAY,
     PROGRAM,
     PROVIDERS,
+    SERVERS,
+    START,
     Check,
     Finding,
     Level,
@@ -55,8 +58,8 @@ def doctor(
         # Who has a server needs no program to start one.
         findings = [_lenient(each) for each in findings]
     if not any(_is_opencode(each) for each in findings):
-        # Nor can another gateway than the running one have a model, as things are.
-        findings = [_strict(each) for each in findings]
+        # Then nothing can start one, nor can another gateway than the running one have a model.
+        findings = [_without_opencode(each) for each in findings]
     problems = [each for each in findings if each.level is Level.PROBLEM]
     if as_json:
         print_json({"ok": not problems, "findings": [each.record() for each in findings]})
@@ -77,8 +80,8 @@ def _checks(
         Check("this program", "this Python", 3, check_python),
         Check("packages", "installed packages", 3, check_packages),
         Check(PROGRAM, "OpenCode's program", 8, check_program),
-        Check("OpenCode servers", "running OpenCode servers", 6, check_servers),
-        Check("gateway", "the gateway", 10, lambda: check_gateway(config_file, open_link)),
+        Check(SERVERS, "running OpenCode servers", 6, check_servers),
+        Check(GATEWAY, "the gateway", 10, lambda: check_gateway(config_file, open_link)),
     ]
 
 
@@ -133,9 +136,17 @@ def _is_opencode(finding: Finding) -> bool:
     return bool(found or finding.details.get("server"))
 
 
-def _strict(finding: Finding) -> Finding:
-    is_without = finding.name == PROVIDERS and finding.details.get("models") is False
-    return replace(finding, level=Level.PROBLEM) if is_without else finding
+def _without_opencode(finding: Finding) -> Finding:
+    details = finding.details
+    if finding.name == PROVIDERS and details.get("models") is False:
+        return replace(finding, level=Level.PROBLEM)
+    if finding.name == SERVERS and finding.level is Level.OK:
+        return replace(finding, level=Level.NOTE, text="none runs, and there is none to start")
+    is_absent = finding.level is Level.NOTE and details.get("endpoint", "") is None
+    if finding.name == GATEWAY and is_absent:
+        remedy = f"install OpenCode first; without it {START} serves a store that has no model"
+        return replace(finding, text="none runs", remedy=remedy)
+    return finding
 
 
 def _print(finding: Finding) -> None:

@@ -109,7 +109,8 @@ def gateway(
         typer.Option(
             "--trace",
             help="Report each request, and each call to OpenCode that it takes, to OpenTelemetry. "
-            "Start it as: opentelemetry-instrument opencode-sync gateway --trace",
+            "It takes opentelemetry-distro and an exporter; start it as: "
+            "opentelemetry-instrument -- opencode-sync gateway --trace",
         ),
     ] = False,
     until_stdin_ends: Annotated[
@@ -201,8 +202,9 @@ def _tracer_provider() -> TracerProvider:
     provider = trace.get_tracer_provider()
     if isinstance(provider, trace.ProxyTracerProvider):  # which stands for none
         raise CommandError(
-            "--trace reports to OpenTelemetry, and nothing is set up to take spans; start it as: "
-            "opentelemetry-instrument opencode-sync gateway --trace",
+            "--trace reports to OpenTelemetry, and nothing is set up to take spans; run: pip "
+            "install opentelemetry-distro opentelemetry-exporter-otlp, and start it as: "
+            "opentelemetry-instrument -- opencode-sync gateway --trace",
             ExitCode.CONFIGURATION,
         )
     return provider

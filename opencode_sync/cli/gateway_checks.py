@@ -14,7 +14,7 @@ from opencode_sync import (
     ReconnectPolicy,
     __version__,
 )
-from opencode_sync.cli.checks import PROVIDERS, START, Finding, Level
+from opencode_sync.cli.checks import GATEWAY, PROVIDERS, START, Finding, Level
 from opencode_sync.errors import (
     IpcAuthenticationError,
     IpcConfigError,
@@ -46,7 +46,7 @@ def check_gateway(config_file: Path | None, open_link: Callable[..., Any]) -> li
     if not said and gateway_behind(default_runtime_file()) is None:
         return [
             Finding(
-                "gateway",
+                GATEWAY,
                 Level.NOTE,
                 "none runs; `opencode-sync chat` and launch() do without",
                 f"for all else start one: {START}",
@@ -62,7 +62,7 @@ def check_gateway(config_file: Path | None, open_link: Callable[..., Any]) -> li
             is_store = gateway.details.get("backend") == "embedded"
             return [gateway, _server(client), *([_no_models()] if is_store else _providers(client))]
     except IpcConfigError as error:
-        return [Finding("gateway", Level.PROBLEM, error.message, None, {"endpoint": None})]
+        return [Finding(GATEWAY, Level.PROBLEM, error.message, None, {"endpoint": None})]
     except IpcError as error:
         wrong_token = isinstance(error, IpcAuthenticationError)
         text = error.message if wrong_token else f"{error.message}; {_MEANWHILE}"
@@ -72,7 +72,7 @@ def check_gateway(config_file: Path | None, open_link: Callable[..., Any]) -> li
             else f"look at the gateway, or start it anew: {START}"
         )
         details = {"endpoint": link.endpoint, "state": ConnectionState.FAILED.value}
-        return [Finding("gateway", Level.PROBLEM, text, remedy, details)]
+        return [Finding(GATEWAY, Level.PROBLEM, text, remedy, details)]
 
 
 def _gateway(client: IpcClient, endpoint: str, connected: float) -> Finding:
@@ -85,7 +85,7 @@ def _gateway(client: IpcClient, endpoint: str, connected: float) -> Finding:
     try:
         info = client.get_backend_info()
     except IpcUnsupportedOperationError:
-        return Finding("gateway", Level.OK, f"{text}; it does not say which version", None, details)
+        return Finding(GATEWAY, Level.OK, f"{text}; it does not say which version", None, details)
     latency = _latency(client)
     details |= {
         "gateway_version": info.version,
@@ -95,13 +95,13 @@ def _gateway(client: IpcClient, endpoint: str, connected: float) -> Finding:
     text = f"version {info.version}, {text}, answers in {latency:.2f} ms; {info.description}"
     if info.version != __version__:
         return Finding(
-            "gateway",
+            GATEWAY,
             Level.NOTE,
             f"{text}; this program is {__version__}",
             f"start it anew: {START}",
             details,
         )
-    return Finding("gateway", Level.OK, text, None, details)
+    return Finding(GATEWAY, Level.OK, text, None, details)
 
 
 def _latency(client: IpcClient) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import shiboken6
 from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication
 
@@ -15,6 +16,7 @@ from opencode_sync import IpcConfig, IpcConfigError, IpcConfigProvider
 from opencode_sync.desktop.interrupts import ending_on_signals
 from opencode_sync.desktop.main_window import MainWindow
 from opencode_sync.desktop.service import Service
+from opencode_sync.desktop.system_libraries import check_libraries
 from opencode_sync.logger import logger
 
 __all__ = ["check_display", "run"]
@@ -53,25 +55,34 @@ def run(
         The exit code.
 
     Raises:
-        IpcConfigError: there is no display, or a setting is wrong.
+        IpcConfigError: there is no display, a library is missing, or a setting is wrong.
     """
     check_display()
     application = QApplication.instance()
     if not isinstance(application, QApplication):
+        check_libraries()
         application = QApplication([sys.argv[0]])
     application.setOrganizationName("opencode-sync")  # these two name the place of the settings
     application.setApplicationName("opencode-sync")
     application.setApplicationDisplayName("OpenCode")
     service = Service(config, directory=directory)
     window = MainWindow(service)
-    with ending_on_signals(window.close):
+
+    def end() -> None:
+        if shiboken6.isValid(window):
+            window.end()
+        else:
+            application.quit()
+
+    with ending_on_signals(end):
         window.show()
         window.start()
         code = application.exec()
     service.close()
     if not service.wait_closed(_LAST_SECONDS):
         logger.warning("something is still ending after {} s; it is left to itself", _LAST_SECONDS)
-    window.deleteLater()
+    if shiboken6.isValid(window):
+        window.deleteLater()
     # Now, while this is still the Qt thread: Python's collector may run on any other.
     application.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     return code

@@ -11,9 +11,10 @@ from PySide6.QtGui import (
     QPaintEvent,
     QPalette,
 )
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from opencode_sync.desktop.errors import Problem
+from opencode_sync.desktop.plain import plain_label
 from opencode_sync.desktop.symbols import Symbol, SymbolView
 from opencode_sync.desktop.theme import Tone, colours_of
 
@@ -34,14 +35,12 @@ class Banner(QFrame):
         self._tone = Tone.INFO
         self._background = QColor()
         self._symbol = SymbolView(Symbol.INFORMATION, _SIDE)
-        self.title = QLabel()
+        self.title = plain_label()
         font = self.title.font()
         font.setBold(True)
         self.title.setFont(font)
-        self.text = QLabel()
+        self.text = plain_label()
         self.text.setWordWrap(True)
-        # An error's text may quote anything; it is not to be taken for HTML.
-        self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.text.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse
             | Qt.TextInteractionFlag.TextSelectableByKeyboard

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QLocale, Qt, Signal
+from PySide6.QtGui import QIntValidator
 from PySide6.QtWidgets import (
     QFormLayout,
     QFrame,
     QGroupBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
     QScrollArea,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 from opencode_sync import IpcConfig, IpcConfigError
 from opencode_sync.config import MAX_PORT, MIN_PORT
 from opencode_sync.desktop.local_gateway import GatewayKind
+from opencode_sync.desktop.plain import plain_label
 
 __all__ = ["FirstRun"]
 
@@ -43,44 +43,58 @@ class FirstRun(QScrollArea):
     back_wanted = Signal()
     """Go back to the backend that is in use."""
 
-    def __init__(self, port: int = 0, parent: QWidget | None = None) -> None:
+    invalid = Signal()
+    """An address was entered that is none; the page says why."""
+
+    def __init__(
+        self,
+        port: int = 0,
+        preferred: GatewayKind | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
         """Make the page.
 
         Args:
             port: What the address field begins with; 0 for nothing.
+            preferred: The gateway that is offered first; None for OpenCode.
             parent: The Qt parent.
         """
         super().__init__(parent)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setAccessibleName(self.tr("Choose a backend"))
-        self.heading = QLabel(self.tr("Choose a backend"))
+        self.heading = plain_label(self.tr("Choose a backend"))
         font = self.heading.font()
         font.setPointSizeF(font.pointSizeF() * 1.6)
         font.setBold(True)
         self.heading.setFont(font)
-        self.reason = QLabel()
+        self.reason = plain_label()
         self.reason.setWordWrap(True)
-        self.reason.setTextFormat(Qt.TextFormat.PlainText)
         self.opencode = QPushButton(self.tr("Start with OpenCode"))
         self.embedded = QPushButton(self.tr("Start without a model"))
         self.look = QPushButton(self.tr("Look again"))
         self.back = QPushButton(self.tr("Back"))
-        self.port = QSpinBox()
+        self.port = QLineEdit()
         self.token = QLineEdit()
         self.connect_button = QPushButton(self.tr("Connect"))
-        self.problem = QLabel()
+        self.problem = plain_label()
         self.bar = QProgressBar()
+        self._preferred = self.opencode
         self._prepare_fields(port)
+        self.prefer(GatewayKind.OPENCODE if preferred is None else preferred)
         self._connect_buttons()
         self._lay_out()
         self.set_busy(False)
 
     def _prepare_fields(self, port: int) -> None:
-        self.port.setRange(MIN_PORT - 1, MAX_PORT)
-        self.port.setSpecialValueText(self.tr("Port"))
-        self.port.setGroupSeparatorShown(False)
-        self.port.setValue(port)
+        digits = QIntValidator(0, MAX_PORT, self.port)
+        plain = QLocale.c()
+        plain.setNumberOptions(QLocale.NumberOption.RejectGroupSeparator)
+        digits.setLocale(plain)
+        self.port.setValidator(digits)
+        self.port.setInputMethodHints(Qt.InputMethodHint.ImhDigitsOnly)
+        self.port.setPlaceholderText(self.tr("{0} to {1}").format(MIN_PORT, MAX_PORT))
+        self.port.setText(str(port) if port else "")
         self.port.setAccessibleName(self.tr("Port"))
         self.token.setEchoMode(QLineEdit.EchoMode.Password)
         self.token.setAccessibleName(self.tr("Token"))
@@ -101,7 +115,6 @@ class FirstRun(QScrollArea):
         kept = self.bar.sizePolicy()
         kept.setRetainSizeWhenHidden(True)
         self.bar.setSizePolicy(kept)
-        self.opencode.setDefault(True)
         self.opencode.setAccessibleDescription(
             self.tr("Uses the OpenCode server that runs, or starts one.")
         )
@@ -115,6 +128,7 @@ class FirstRun(QScrollArea):
         self.look.clicked.connect(self.look_wanted)
         self.back.clicked.connect(self.back_wanted)
         self.connect_button.clicked.connect(self._use_address)
+        self.port.returnPressed.connect(self._use_address)
         self.token.returnPressed.connect(self._use_address)
 
     def _lay_out(self) -> None:
@@ -138,10 +152,12 @@ class FirstRun(QScrollArea):
         column.addWidget(start)
         address = QGroupBox(self.tr("Connect to a gateway on this machine"))
         form = QFormLayout(address)
-        form.addRow(self.tr("Port"), self.port)
-        form.addRow(self.tr("Token"), self.token)
+        for name, field in ((self.tr("Port"), self.port), (self.tr("Token"), self.token)):
+            label = plain_label(name)
+            label.setBuddy(field)
+            form.addRow(label, field)
         form.addRow(self.problem)
-        form.addRow("", _left(self.connect_button))
+        form.addRow(plain_label(), _left(self.connect_button))
         column.addWidget(address)
         running = QGroupBox(self.tr("Or start one in a terminal"))
         column.addWidget(running)
@@ -167,6 +183,17 @@ class FirstRun(QScrollArea):
         self.reason.setText(text)
         self.reason.setVisible(bool(text))
 
+    def prefer(self, kind: GatewayKind) -> None:
+        """Offer one kind of gateway before the other: the one that was chosen last."""
+        chosen = kind is GatewayKind.EMBEDDED
+        self._preferred = self.embedded if chosen else self.opencode
+        self.embedded.setDefault(chosen)
+        self.opencode.setDefault(not chosen)
+
+    def focus_first(self) -> None:
+        """Give the keyboard to what is offered first."""
+        self._preferred.setFocus()
+
     def set_busy(self, busy: bool) -> None:
         """Show that a wish is being fulfilled, or that it is not any more."""
         self.bar.setVisible(busy)
@@ -178,15 +205,23 @@ class FirstRun(QScrollArea):
         self.token.clear()
 
     def _use_address(self) -> None:
+        digits = self.port.text()
+        if not digits:
+            self._complain(self.tr("Enter the port that the gateway listens on."), self.port)
+            return
         try:
-            config = IpcConfig(self.port.value(), self.token.text())
+            config = IpcConfig(int(digits), self.token.text())
         except IpcConfigError as error:
-            self.problem.setText(error.message)
-            self.problem.show()
-            (self.port if error.field == "port" else self.token).setFocus()
+            self._complain(error.message, self.port if error.field == "port" else self.token)
             return
         self.problem.hide()
         self.address_wanted.emit(config)
+
+    def _complain(self, text: str, field: QLineEdit) -> None:
+        self.problem.setText(text)
+        self.problem.show()
+        field.setFocus()
+        self.invalid.emit()
 
 
 def _left(widget: QWidget) -> QHBoxLayout:
@@ -197,7 +232,7 @@ def _left(widget: QWidget) -> QHBoxLayout:
 
 
 def _choice(button: QPushButton, text: str) -> QHBoxLayout:
-    label = QLabel(text)
+    label = plain_label(text)
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     row = QHBoxLayout()

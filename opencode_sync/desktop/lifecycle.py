@@ -138,6 +138,7 @@ class Lifecycle:
         self._client.close()
         if gateway is not None:
             _stop(gateway)
+        self._pool.shutdown()  # nothing there has anything left to wait for
 
 
 def _stop(gateway: Gateway) -> None:

@@ -9,7 +9,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QCloseEvent, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from opencode_sync import IpcConfig, IpcConfigError
+from opencode_sync import ConnectionState, IpcConfig, IpcConfigError, StateChange
 from opencode_sync.desktop.banner import Banner
 from opencode_sync.desktop.errors import Kind, Problem, problem_of
 from opencode_sync.desktop.first_run import FirstRun
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["MainWindow"]
 
 _SIZE: Final = QSize(1000, 760)
-_LEAST_HEIGHT: Final = 440
+_LEAST_HEIGHT: Final = 400
 
 _OF_THE_LINK: Final = (Kind.CONNECTION, Kind.TIMEOUT)
 
@@ -67,12 +67,14 @@ class MainWindow(QMainWindow):
         self._settings = WindowSettings() if settings is None else settings
         self._make_chat = make_chat
         self._was_connected = False
+        self._ends = False
         self._shown_problem: tuple[Problem, bool] | None = None
+        self._choice: GatewayKind | int | None = None  # what is being changed to: or its port
         self._open_id = ""
         self.chat: ChatPane | None = None
         self.lost_banner = Banner()
         self.error_banner = Banner()
-        self.first_run = FirstRun(self._settings.port)
+        self.first_run = FirstRun(self._settings.port, self._settings.gateway)
         self.sessions = SessionPage(
             service, page=self._settings.page, order=self._settings.order, clock=clock
         )
@@ -83,7 +85,7 @@ class MainWindow(QMainWindow):
         self._connect_parts()
         self.setWindowTitle(self.tr("OpenCode - Sessions"))
         self.setWindowIcon(window_icon())
-        self.setMinimumHeight(_LEAST_HEIGHT)  # the width is that of the widest row
+        self.setMinimumHeight(_LEAST_HEIGHT)  # the width is what the parts need: below 600
         if not self.restoreGeometry(self._settings.geometry):
             self.resize(_SIZE)
 
@@ -111,7 +113,8 @@ class MainWindow(QMainWindow):
         column.addWidget(self._banners)
         column.addWidget(self.pages, 1)
         self.setCentralWidget(body)
-        self.setStatusBar(StatusLine(self.service))
+        self._status = StatusLine(self.service)
+        self.setStatusBar(self._status)
 
     def _make_menus(self) -> None:
         page = self.sessions
@@ -142,6 +145,8 @@ class MainWindow(QMainWindow):
         service.connected.connect(self._on_connected)
         service.connect_failed.connect(self._on_connect_failed)
         service.lost.connect(self._on_lost)
+        service.state_changed.connect(self._on_state_change)
+        self.sessions.acted.connect(self._hide_error)
         self.sessions.failed.connect(self._on_page_failed)
         self.sessions.loaded.connect(self._on_loaded)
         self.sessions.session_chosen.connect(self.open_session)
@@ -153,7 +158,8 @@ class MainWindow(QMainWindow):
         self.first_run.gateway_wanted.connect(self._start_gateway)
         self.first_run.address_wanted.connect(self._use_address)
         self.first_run.look_wanted.connect(self._look_again)
-        self.first_run.back_wanted.connect(self._show_sessions)
+        self.first_run.back_wanted.connect(self._go_back)
+        self.first_run.invalid.connect(self._hide_error)
 
     # --- The connection ---
 
@@ -165,20 +171,37 @@ class MainWindow(QMainWindow):
         self._arrange_banners()
         self.first_run.set_busy(False)
         self.first_run.forget_token()
+        if self._choice is not None:
+            self._remember_choice(self._choice)
+            self._forget_backend()
+            self._end_change()
         self._show_sessions()
         self.sessions.load()
 
     def _on_connect_failed(self, error: Exception) -> None:
+        looked = self._choice is None
+        self._end_change()
         self.first_run.set_busy(False)
         self.sessions.show_failure()
-        looked_in_vain = isinstance(error, IpcConfigError) and not self._was_connected
-        if looked_in_vain and self.pages.currentWidget() is not self.first_run:
-            # Nothing is wrong yet: somebody uses this for the first time.
-            self._show_first_run(str(error))
+        choosing = self.pages.currentWidget() is self.first_run
+        if looked and isinstance(error, IpcConfigError) and (choosing or not self._was_connected):
+            # Nothing is wrong: there is no gateway yet.
+            if choosing:
+                self.first_run.show_reason(self.tr("Looked again. {0}").format(error))
+            else:
+                self._show_first_run(str(error))
             return
+        if choosing:
+            self.first_run.show_reason("")  # it was about an attempt before
         self._show_error(problem_of(error), of_loading=True)
 
+    def _on_state_change(self, change: StateChange) -> None:
+        if self._choice is not None and change.old is ConnectionState.CONNECTED:
+            self._forget_backend()
+
     def _on_lost(self, error: Exception) -> None:
+        if self._choice is not None:
+            return  # that was wanted
         cause = problem_of(error)
         self.lost_banner.show_problem(
             Problem(
@@ -205,21 +228,25 @@ class MainWindow(QMainWindow):
         self.first_run.show_reason(reason)
         self.first_run.back.setVisible(self._was_connected)
         self.pages.setCurrentWidget(self.first_run)
-        self.first_run.opencode.setFocus()
+        self.first_run.focus_first()
 
     def _choose_backend(self) -> None:
+        self._hide_error()
         self._show_first_run("")
+
+    def _go_back(self) -> None:
+        self._hide_error()
+        self._show_sessions()
 
     def _show_sessions(self) -> None:
         self.pages.setCurrentWidget(self.splitter)
 
     def _start_gateway(self, kind: GatewayKind) -> None:
-        self._begin_attempt()
+        self._begin_change(kind)
         self.service.start_gateway(kind)
 
     def _use_address(self, config: IpcConfig) -> None:
-        self._settings.port = config.port
-        self._begin_attempt()
+        self._begin_change(config.port)
         self.service.use_address(config)
 
     def _look_again(self) -> None:
@@ -229,6 +256,31 @@ class MainWindow(QMainWindow):
     def _begin_attempt(self) -> None:
         self._hide_error()
         self.first_run.set_busy(True)
+
+    def _begin_change(self, choice: GatewayKind | int) -> None:
+        self._begin_attempt()
+        self._choice = choice
+        self._status.show_changing(True)
+
+    def _end_change(self) -> None:
+        self._choice = None
+        self._status.show_changing(False)
+
+    def _remember_choice(self, choice: GatewayKind | int) -> None:
+        # Only now that it has worked.
+        if isinstance(choice, GatewayKind):
+            self._settings.gateway = choice
+            self.first_run.prefer(choice)
+        else:
+            self._settings.port = choice
+
+    def _forget_backend(self) -> None:
+        """Show nothing any more of the backend that was left."""
+        self.lost_banner.hide()
+        self._arrange_banners()
+        self.sessions.forget()
+        if self.chat is not None:
+            self._hide_chat()
 
     # --- Errors ---
 
@@ -273,6 +325,8 @@ class MainWindow(QMainWindow):
             self.chat = self._make_chat(self.service)
             self.chat.failed.connect(self.show_failure)
             self.chat.session_busy_changed.connect(self._on_busy_changed)
+            self.chat.left.connect(self.sessions.parts.view.setFocus)
+            self.sessions.session_changed.connect(self.chat.update_session)
             self.splitter.addWidget(self.chat)
             self.splitter.setStretchFactor(0, 2)
             self.splitter.setStretchFactor(1, 3)
@@ -280,6 +334,7 @@ class MainWindow(QMainWindow):
         self._open_id = session.id
         self.chat.show_session(session)
         self.chat.show()
+        self.chat.take_focus()
         self.hide_chat_action.setEnabled(True)
 
     def _hide_chat(self) -> None:
@@ -294,13 +349,25 @@ class MainWindow(QMainWindow):
             self.sessions.update_session(session_id)
 
     def _on_removed(self, session_id: str) -> None:
-        if self.chat is not None and session_id == self._open_id:
+        if self.chat is None:
+            return
+        if session_id == self._open_id:
             self._hide_chat()
+        self.chat.forget_session(session_id)  # which would cost money, unseen
+
+    def end(self) -> None:
+        """Close without a question: whoever ends the process is not there to answer it."""
+        self._ends = True
+        self.close()
 
     # --- Qt's interface ---
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember what is to be remembered, and end everything, without waiting."""
+        chat = None if self._ends else self.chat
+        if chat is not None and not chat.may_close(self.close):
+            event.ignore()
+            return
         settings = self._settings
         settings.geometry = self.saveGeometry()
         settings.page = self.sessions.page

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
+import shiboken6
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from opencode_sync import (
@@ -154,7 +155,8 @@ class Service(QObject):
         """End everything, in the background. Idempotent; nothing is delivered any more."""
         if self._end is not None:
             return
-        self._probe.stop()
+        if shiboken6.isValid(self._probe):  # not so once Qt has destroyed this
+            self._probe.stop()
         self.dispatcher.close()
         self._end = self._lifecycle.close()
         self._computing.shutdown(wait=False, cancel_futures=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QByteArray, QSettings
 
+from opencode_sync.desktop.local_gateway import GatewayKind
 from opencode_sync.desktop.sessions.listing import SortOrder
 
 __all__ = ["WindowSettings"]
@@ -65,13 +66,25 @@ class WindowSettings:
 
     @property
     def port(self) -> int:
-        """The port of the address that was entered last; 0 for none."""
+        """The port of the address that was entered last and worked; 0 for none."""
         value = str(self._store.value("address/port", 0))
         return int(value) if value.isascii() and value.isdigit() and int(value) <= 65535 else 0
 
     @port.setter
     def port(self, value: int) -> None:
         self._store.setValue("address/port", value)
+
+    @property
+    def gateway(self) -> GatewayKind | None:
+        """The kind of gateway that this window started last; None for none."""
+        try:
+            return GatewayKind(self._store.value("gateway/kind", ""))
+        except ValueError:
+            return None
+
+    @gateway.setter
+    def gateway(self, value: GatewayKind) -> None:
+        self._store.setValue("gateway/kind", value.value)
 
     def save(self) -> None:
         """Write what has changed. The one moment that touches the disk: for the window's end."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QWidget
+from typing import Final
+
+from PySide6.QtWidgets import QSizePolicy, QStatusBar, QWidget
 
 from opencode_sync import ConnectionState, StateChange
+from opencode_sync.desktop.plain import plain_label, plain_tooltip
 from opencode_sync.desktop.service import Service
+from opencode_sync.printable import printable
 
 __all__ = ["StatusLine"]
+
+_LONGEST: Final = 300
+"""Characters of what a backend says of itself."""
 
 
 class StatusLine(QStatusBar):
@@ -16,11 +23,11 @@ class StatusLine(QStatusBar):
     def __init__(self, service: Service, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._service = service
-        self.state = QLabel()
+        self.state = plain_label()
         self.state.setAccessibleName(self.tr("Connection"))
-        self.server = QLabel()
+        self.server = plain_label()
         self.server.setAccessibleName(self.tr("Server"))
-        self.latency = QLabel()
+        self.latency = plain_label()
         self.latency.setAccessibleName(self.tr("Time an answer takes"))
         self.latency.setToolTip(self.tr("How long the backend took for its newest answer"))
         self.setContentsMargins(8, 0, 8, 0)
@@ -31,6 +38,7 @@ class StatusLine(QStatusBar):
         # A long description gives way, for the window may be narrow.
         self.server.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._coming_back = False
+        self._changing = False
         self._show_state(service.state)
         service.state_changed.connect(self._on_change)
         service.latency_changed.connect(self._show_latency)
@@ -45,7 +53,17 @@ class StatusLine(QStatusBar):
             self.latency.clear()
         self._show_server("")
 
+    def show_changing(self, changing: bool) -> None:
+        """Say that another backend is being gone to, whatever becomes of the one before."""
+        self._changing = changing
+        self._show_state(self._service.state)
+        self.server.setVisible(not changing)
+        self.latency.setVisible(not changing)
+
     def _show_state(self, state: ConnectionState) -> None:
+        if self._changing:
+            self.state.setText(self.tr("Changing the backend..."))
+            return
         if self._coming_back:
             # The same text through all attempts, which would flicker otherwise.
             self.state.setText(self.tr("Disconnected, trying again"))
@@ -64,8 +82,8 @@ class StatusLine(QStatusBar):
     def _show_server(self, description: str) -> None:
         endpoint = self._service.endpoint
         text = f"{description} ({endpoint})" if description and endpoint else endpoint
-        self.server.setText(text)
-        self.server.setToolTip(text)
+        self.server.setText(printable(text, _LONGEST))
+        self.server.setToolTip(plain_tooltip(text))
 
     def _show_latency(self, seconds: float) -> None:
         self.latency.setText(self.tr("{0} ms").format(f"{seconds * 1000:.1f}"))

@@ -39,6 +39,7 @@ from opencode_sync.wire import ipc_pb2
 __all__ = ["Requests"]
 
 _GONE = "the client has gone"
+_BROKEN_OFF = "the request failed inside the gateway; its log has the details"
 _MIDWAY = "; the request was begun, so it may have been done"
 _SIGN_OF_LIFE_SECONDS = 10.0
 _LARGE_ANSWER = 1 << 16
@@ -160,7 +161,10 @@ class Requests:
         lane = self._book.lane(first)
         job: Job | None = first
         while job is not None:
-            self._answer(job)
+            try:
+                self._answer(job)
+            except BaseException as error:  # noqa: BLE001 - or the job's place is lost for good
+                self._break_off(job, error)
             with self._changed:
                 if job in self._book.subscriptions:  # it goes on without us
                     self._book.jobs.pop(job, None)
@@ -191,6 +195,17 @@ class Requests:
             with self._changed:
                 self._answers_size -= size
                 self._changed.notify_all()
+
+    def _break_off(self, job: Job, error: BaseException) -> None:
+        """End a request that a bug of ours, or of a backend's, has stopped on its way."""
+        logger.bind(request_id=job.request_id, operation=job.operation).opt(exception=error).error(
+            "a request was broken off; this is a bug"
+        )
+        with self._changed:
+            self._book.subscriptions.pop(job, None)
+            claimed = self._book.claim(job)
+        if claimed:
+            self._fail(job, ipc_pb2.IPC_ERROR_CODE_INTERNAL_ERROR, _BROKEN_OFF)
 
     def _begin(self, job: Job, size: int) -> bool:
         """Wait for room for an answer of about this size, and take it.

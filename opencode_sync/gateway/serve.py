@@ -7,7 +7,7 @@ import os
 import queue
 import shutil
 import signal
-import sys
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,15 +31,13 @@ BACKEND_KINDS = ("auto", "opencode", "embedded")
 _DISCOVER_SECONDS = 10.0
 _SPAWN_SECONDS = 30.0
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-# Waiting without a limit is not interrupted by signals on Windows.
-_WAKE_SECONDS = 0.5 if sys.platform == "win32" else None
+_JOIN_SECONDS = 5.0
 
 
 class StopRequest:
-    """Tells ``run`` to end. Any thread, and any signal handler, may ``send`` it; once is enough."""
+    """Tells ``run`` to end. Any thread may ``send`` it; once is enough."""
 
     def __init__(self) -> None:
-        # Unlike an event, it may be used by a signal handler that interrupts its reader.
         self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def send(self, reason: str) -> None:
@@ -48,9 +46,7 @@ class StopRequest:
 
     def wait(self) -> str:
         """Wait until somebody asks, and return the reason."""
-        while True:
-            with contextlib.suppress(queue.Empty):
-                return self._queue.get(timeout=_WAKE_SECONDS)
+        return self._queue.get()
 
 
 def run(
@@ -91,26 +87,44 @@ def run(
 
 @contextlib.contextmanager
 def _signals_to(request: StopRequest) -> Iterator[None]:
-    """Turn the signals that end a program into a stop request."""
+    """Turn the signals that end a program into a stop request.
+
+    Python runs a signal's handler on the main thread, once that is at work again; but a signal that
+    the system has given to another thread does not wake it. So each signal also writes a byte, for
+    which a thread waits.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    # One that is ignored on purpose (by nohup, say) stays so.
+    ours = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def listen() -> None:
+        while told := reading.recv(64):
+            for number in told:
+                if number in ours:
+                    request.send(signal.Signals(number).name)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        request.send(signal.Signals(number).name)
+        pass  # the byte does it
 
-    previous = {}
-    for name in _SIGNALS:
-        number = getattr(signal, name, None)
-        # One that is ignored on purpose (by nohup, say) stays so.
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            previous[number] = signal.signal(number, handle)
+    listener = threading.Thread(target=listen, name="opencode-sync-gateway-signals", daemon=True)
+    listener.start()
+    former_descriptor = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    previous = {number: signal.signal(number, handle) for number in ours}
     try:
         yield
     finally:
         for number, handler in previous.items():
             # None: it was set by something other than Python, which cannot be put back from here.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        signal.set_wakeup_fd(former_descriptor)
+        writing.close()  # which ends the listener
+        listener.join(_JOIN_SECONDS)
+        reading.close()
 
 
 def choose_backend(

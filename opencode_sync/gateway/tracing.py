@@ -9,14 +9,14 @@ client's span and this. It ends with the answer, or with the subscription.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Tracer, TracerProvider
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import Span, SpanKind, TracerProvider
 
 from opencode_sync.errors import error_code_name
 from opencode_sync.gateway.backends.base import BackendError, EventSink, Subscription
@@ -24,12 +24,17 @@ from opencode_sync.gateway.cancellation import Cancellation
 from opencode_sync.gateway.dispatch import Dispatcher
 from opencode_sync.gateway.pushes import Pushes
 from opencode_sync.gateway.spans import HTTP_SPANS
-from opencode_sync.telemetry import fail_with, make_tracer, place, rpc_attributes, rpc_method
+from opencode_sync.telemetry import Tracing, place, rpc_attributes, rpc_method
 from opencode_sync.wire import ext_event_pb2, ipc_pb2
 
 __all__ = ["TracedDispatcher"]
 
-_PROPAGATOR = TraceContextTextMapPropagator()
+# What the W3C's "Trace Context" allows. OpenTelemetry prints what is not, however long it is.
+_LONGEST = 512
+_KEY = r"[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13}"
+_VALUE = r"[ -+\--<>-~]{0,255}[!-+\--<>-~]"
+_MEMBER = re.compile(rf"[ \t]*+((?:{_KEY})(?==))={_VALUE}[ \t]*+")
+_MOST_MEMBERS = 32
 
 
 class TracedDispatcher(Dispatcher):
@@ -52,9 +57,9 @@ class TracedDispatcher(Dispatcher):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._tracer = make_tracer(tracer_provider)
+        self._tracing = Tracing(tracer_provider)
         self._endpoint = endpoint
-        self._http = _HttpSpans(self._tracer)
+        self._http = _HttpSpans(self._tracing)
 
     def answer_at_once(self, request: ipc_pb2.IpcClientMessage) -> bytes | None:
         """Leave every request to ``answer``: each has one span, which one tried in vain had not."""
@@ -82,7 +87,7 @@ class TracedDispatcher(Dispatcher):
     ) -> Subscription:
         """See ``Dispatcher``."""
         with self._span(request, goes_on=True) as span:
-            traced = _TracedSubscription(span, sink)
+            traced = _TracedSubscription(self._tracing, span, sink)
             try:
                 traced.inner = super().subscribe(request, directory, traced)
             except BaseException:
@@ -93,7 +98,9 @@ class TracedDispatcher(Dispatcher):
     def _encoded(self, answer: ipc_pb2.IpcServerMessage, operation: str | None) -> bytes:
         if answer.HasField("run_result") and answer.run_result.HasField("failure"):
             failure = answer.run_result.failure
-            fail_with(trace.get_current_span(), failure.kind or "unknown", failure.message)
+            self._tracing.fail_with(
+                trace.get_current_span(), failure.kind or "unknown", failure.message
+            )
         return super()._encoded(answer, operation)
 
     def _error(
@@ -103,7 +110,7 @@ class TracedDispatcher(Dispatcher):
         cancellation: Cancellation | None = None,
     ) -> BackendError:
         told = super()._error(request, error, cancellation)
-        _fail(trace.get_current_span(), told)
+        _fail(self._tracing, trace.get_current_span(), told)
         return told
 
     @contextmanager
@@ -113,26 +120,20 @@ class TracedDispatcher(Dispatcher):
         It ends here unless it goes on.
         """
         operation = request.WhichOneof("payload") or "unknown"
-        carrier = {"traceparent": request.traceparent, "tracestate": request.tracestate}
-        span = self._tracer.start_span(
+        span = self._tracing.begin(
             rpc_method(operation),
-            # Not the context of this thread: a gateway in the client's process has its own spans.
-            context=_PROPAGATOR.extract(carrier, trace.set_span_in_context(trace.INVALID_SPAN)),
+            context=self._tracing.context_of(_carried(request)),
             kind=SpanKind.SERVER,
             attributes=rpc_attributes(operation, self._endpoint()),
         )
         token = HTTP_SPANS.set(self._http)
         try:
-            # What raises has recorded why.
-            with trace.use_span(
-                span,
-                end_on_exit=not goes_on,
-                record_exception=False,
-                set_status_on_exception=False,
-            ):
+            with self._tracing.current(span):
                 yield span
         finally:
             HTTP_SPANS.reset(token)
+            if not goes_on:
+                self._tracing.end(span)
 
 
 class _TracedSubscription:
@@ -140,7 +141,8 @@ class _TracedSubscription:
 
     inner: Subscription
 
-    def __init__(self, span: Span, sink: EventSink) -> None:
+    def __init__(self, tracing: Tracing, span: Span, sink: EventSink) -> None:
+        self._tracing = tracing
         self._span = span
         self._sink = sink
         # Taken for good by whoever ends the span.
@@ -170,53 +172,69 @@ class _TracedSubscription:
         """End the span, unless it has ended."""
         if self._once.acquire(False):
             if error is not None:
-                _fail(self._span, error)
-            self._span.end()
+                _fail(self._tracing, self._span, error)
+            self._tracing.end(self._span)
 
 
 class _HttpSpan:
     """See ``HttpSpan``."""
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, tracing: Tracing, span: Span) -> None:
+        self._tracing = tracing
         self._span = span
         self.failed = False
-        self.headers: dict[str, str] = {}
-        _PROPAGATOR.inject(self.headers)
+        self.headers = tracing.carried()
 
     def answered(self, status: int) -> None:
         """See ``HttpSpan``."""
-        self._span.set_attribute("http.response.status_code", status)
+        self._tracing.note(self._span, {"http.response.status_code": status})
         if status >= 400:
             self.failed = True
-            fail_with(self._span, str(status), f"OpenCode answered with status {status}")
+            self._tracing.fail_with(
+                self._span, str(status), f"OpenCode answered with status {status}"
+            )
 
 
 class _HttpSpans:
     """See ``HttpSpans``."""
 
-    def __init__(self, tracer: Tracer) -> None:
-        self._tracer = tracer
+    def __init__(self, tracing: Tracing) -> None:
+        self._tracing = tracing
 
     @contextmanager
     def span(self, method: str, url: str) -> Iterator[_HttpSpan]:
         """See ``HttpSpans``."""
         attributes = {"http.request.method": method, "url.full": url, **place(url)}
-        with self._tracer.start_as_current_span(
-            method,
-            kind=SpanKind.CLIENT,
-            attributes=attributes,
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
-            told = _HttpSpan(span)
-            try:
-                yield told
-            except Exception as error:
-                if not told.failed:
-                    fail_with(span, type(error).__qualname__, str(error))
-                raise
+        span = self._tracing.begin(method, kind=SpanKind.CLIENT, attributes=attributes)
+        try:
+            with self._tracing.current(span):
+                told = _HttpSpan(self._tracing, span)
+                try:
+                    yield told
+                except Exception as error:
+                    if not told.failed:
+                        self._tracing.fail_with(span, type(error).__qualname__, str(error))
+                    raise
+        finally:
+            self._tracing.end(span)
 
 
-def _fail(span: Span, error: BackendError) -> None:
+def _fail(tracing: Tracing, span: Span, error: BackendError) -> None:
     code = error_code_name(error.code)
-    fail_with(span, code, error.message, code=code)
+    tracing.fail_with(span, code, error.message, code=code)
+
+
+def _carried(request: ipc_pb2.IpcClientMessage) -> dict[str, str]:
+    """Return what a request says of its trace, as far as it has the form that it has to have."""
+    return {
+        "traceparent": request.traceparent if len(request.traceparent) <= _LONGEST else "",
+        "tracestate": request.tracestate if _is_state(request.tracestate) else "",
+    }
+
+
+def _is_state(text: str) -> bool:
+    if len(text) > _LONGEST:
+        return False
+    members = [_MEMBER.fullmatch(member) for member in text.split(",") if member.strip(" \t")]
+    keys = [member[1] for member in members if member is not None]
+    return len(members) == len(set(keys)) <= _MOST_MEMBERS

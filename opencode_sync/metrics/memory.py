@@ -28,24 +28,30 @@ class OperationFigures:
         sent: Requests put on the wire; one repeated after a lost connection counts again.
         succeeded: Requests that ended with a result.
         failed: Requests that ended with an error, time-outs and cancellations included.
-        durations: Seconds each of the newest 10,000 completed requests took, oldest first.
+        durations: Seconds that each of the newest 10,000 requests with a result took, oldest first.
+        failed_durations: The same of those that failed. A call that is refused while the backend is
+            down takes microseconds, one whose time runs out all of its time: neither says how fast
+            the backend is.
     """
 
     sent: int
     succeeded: int
     failed: int
     durations: tuple[float, ...]
+    failed_durations: tuple[float, ...] = ()
 
     def percentile(self, percent: float) -> float:
         """Return the duration (seconds) that ``percent`` of the requests did not exceed.
 
+        Of those with a result only, so that an outage does not look like speed.
+
         Raises:
-            ValueError: no request has completed, or ``percent`` is not within 0 to 100.
+            ValueError: no request has succeeded, or ``percent`` is not within 0 to 100.
         """
         if not 0 <= percent <= 100:
             raise ValueError(f"percent is {percent}; give a number from 0 to 100")
         if not self.durations:
-            raise ValueError("no request has completed, so there is no percentile")
+            raise ValueError("no request has succeeded, so there is no percentile")
         ordered = sorted(self.durations)
         return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
@@ -76,6 +82,7 @@ class _Operation:
     def __init__(self) -> None:
         self.sent = self.succeeded = self.failed = 0
         self.durations: deque[float] = deque(maxlen=_KEPT)
+        self.failed_durations: deque[float] = deque(maxlen=_KEPT)
 
 
 class InMemoryMetrics:
@@ -129,6 +136,7 @@ class InMemoryMetrics:
                         succeeded=figures.succeeded,
                         failed=figures.failed,
                         durations=tuple(figures.durations),
+                        failed_durations=tuple(figures.failed_durations),
                     )
                     for name, figures in self._operations.items()
                 },
@@ -144,11 +152,12 @@ class InMemoryMetrics:
                 self._operations[operation].sent += count
             for operation, duration, success in _taken(self._ended):
                 figures = self._operations[operation]
-                figures.durations.append(duration)
                 if success:
                     figures.succeeded += 1
+                    figures.durations.append(duration)
                 else:
                     figures.failed += 1
+                    figures.failed_durations.append(duration)
             sizes = _taken(self._sizes)
             self._messages += len(sizes)
             self._bytes += sum(sizes)

@@ -39,7 +39,8 @@ from typing import TYPE_CHECKING
 from opencode_sync.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from opencode_sync.testing.fake import FakeCall, FakeIpcClient
+    from opencode_sync.testing.fake import FakeIpcClient
+    from opencode_sync.testing.fake_calls import FakeCall
     from opencode_sync.testing.faults import Direction, Fault, FaultKind
     from opencode_sync.testing.fixtures import Faults
     from opencode_sync.testing.gate import Gate
@@ -93,7 +94,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "fake": ("FakeCall", "FakeIpcClient"),
+    "fake": ("FakeIpcClient",),
+    "fake_calls": ("FakeCall",),
     "faults": ("Direction", "Fault", "FaultKind"),
     "fixtures": ("Faults",),
     "gate": ("Gate",),

@@ -9,8 +9,8 @@ A file is one object, ``{"version": 1, "about": ..., "steps": [...]}``, with ste
   code is ``null`` where it said nothing.
 
 Messages are in protobuf's JSON with the schema's own names. The backend's ids are numbered in the
-order of their appearance (``ses_0001``), and secrets are masked, so that two recordings of one
-program differ only where the conversations do.
+order of their appearance (``ses_0001``), and secrets are masked. Times stay as they were, and so do
+paths and what the model says, so that in these two recordings of one program differ.
 """
 
 from __future__ import annotations
@@ -27,7 +27,17 @@ from typing import Any, Final
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.testing.masking import map_strings
 
-__all__ = ["TIMES", "End", "FromBackend", "FromClient", "IdNumbers", "Step", "load", "save"]
+__all__ = [
+    "PASSWORD",
+    "TIMES",
+    "End",
+    "FromBackend",
+    "FromClient",
+    "IdNumbers",
+    "Step",
+    "load",
+    "save",
+]
 
 _VERSION: Final = 1
 _ABOUT: Final = "a conversation with an OpenCode backend, recorded by opencode_sync.testing"
@@ -35,6 +45,9 @@ _ID: Final = re.compile(r"\b(ses|msg|prt|per|que|evt|call|toolu)_[0-9A-Za-z]{8,}
 
 TIMES: Final = frozenset({"timeout_seconds", "timeout_secs"})
 """Fields of requests that say how long the caller waits, which is no part of what is asked."""
+
+PASSWORD: Final = "OPENCODE_SERVER_PASSWORD"
+"""The variable that holds a secret which is known without being told."""
 
 
 @dataclass
@@ -130,6 +143,8 @@ def load(path: Path) -> list[Step]:
         problem = "which does not exist; record it with Recorder"
     except OSError as error:
         problem = f"which cannot be read ({error.strerror or error})"
+    except RecursionError:
+        problem = "which is nested deeper than any recorded conversation; record it again"
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"which is no recorded conversation ({error!r:.100}); record it again"
     raise IpcArgumentError(f"path is {str(path)!r}, {problem}", field="path") from None
@@ -148,12 +163,15 @@ def _written(step: Step) -> dict[str, Any]:
 def _read(step: dict[str, Any]) -> Step:
     if "client" in step:
         return FromClient(
-            step["id"],
-            step["client"],
-            step["connection"],
-            step.get("directory", ""),
+            int(step["id"]),
+            str(step["client"]),
+            int(step["connection"]),
+            str(step.get("directory", "")),
             dict(step["fields"]),
         )
     if "backend" in step:
-        return FromBackend(step["id"], step["backend"], dict(step["fields"]))
-    return End(step["connection"], step["end"]["code"], step["end"]["reason"])
+        return FromBackend(int(step["id"]), str(step["backend"]), dict(step["fields"]))
+    code = step["end"]["code"]
+    return End(
+        int(step["connection"]), None if code is None else int(code), str(step["end"]["reason"])
+    )

@@ -15,6 +15,7 @@ from opencode_sync.wire import ipc_pb2
 
 __all__ = [
     "ALIASES",
+    "FIELDS",
     "OPERATIONS",
     "answer_field",
     "check_operation",
@@ -31,14 +32,15 @@ ALIASES: Final[Mapping[str, str]] = {
     "health_check": "check_health",
     "stream_prompt": "prompt",
 }
-"""Methods of the client whose operation has another name, the one in errors and metrics."""
+"""Methods of the client whose operation has another name, the one in errors, metrics and spans.
+Whatever takes the name of an operation takes these too."""
 
 OPERATIONS: Final = frozenset(
     field.name for field in ipc_pb2.IpcClientMessage.DESCRIPTOR.oneofs_by_name["payload"].fields
 ) - {"auth_handshake", "scoped"}
 """All that a client can ask for."""
 
-_FIELDS: Final[Mapping[str, str]] = {
+FIELDS: Final[Mapping[str, str]] = {
     field.message_type.full_name: field.name
     for field in ipc_pb2.IpcServerMessage.DESCRIPTOR.oneofs_by_name["payload"].fields
     if field.message_type is not None
@@ -57,9 +59,12 @@ def check_operation(name: str) -> str:
     operation = ALIASES.get(name, name)
     if operation in OPERATIONS:
         return operation
+    from opencode_sync.client import IpcClient  # light to import this module without
+
+    methods = sorted(each for each in OPERATIONS | set(ALIASES) if hasattr(IpcClient, each))
     raise IpcArgumentError(
         f"operation is {ascii(name)[:_SHOWN]}, which a client has no method for; give one of "
-        f"{', '.join(sorted(OPERATIONS))}",
+        f"{', '.join(methods)}",
         field="operation",
     )
 
@@ -70,7 +75,7 @@ def answer_field(message: Message) -> str:
     Raises:
         IpcArgumentError: there is none.
     """
-    name = _FIELDS.get(message.DESCRIPTOR.full_name) if isinstance(message, Message) else None
+    name = FIELDS.get(message.DESCRIPTOR.full_name) if isinstance(message, Message) else None
     if name is None:
         raise IpcArgumentError(
             f"message is of type {type(message).__name__}, which answers nothing; give one of "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from opencode_sync.errors import (
     IpcArgumentError,
@@ -48,17 +48,28 @@ _TYPICAL: Final[Mapping[type[IpcError], Callable[[str], IpcError]]] = {
 }
 
 
-def check_failure(error: object) -> Failure:
+def check_failure(error: object, attributes: Mapping[str, Any] | None = None) -> Failure:
     """Return what a call can fail with.
 
+    Args:
+        error: An error, or its class for a typical case.
+        attributes: Which of the typical case are others.
+
     Raises:
-        IpcArgumentError: it is no error of this package's, or a class that needs more words.
+        IpcArgumentError: it is no error of this package's, a class that needs more words, or has no
+            such attribute.
     """
     if isinstance(error, IpcError):
-        return error
+        if not attributes:
+            return error
+        raise IpcArgumentError(
+            f"{next(iter(attributes))} is given beside an instance; set it there, or give the "
+            f"class {type(error).__name__} instead",
+            field=next(iter(attributes)),
+        )
     if isinstance(error, type) and issubclass(error, IpcError):
         if error in _TYPICAL:
-            return error
+            return _changed(error, attributes) if attributes else error
         problem = f"the class {error.__name__}, which has no typical case; give an instance"
     else:
         problem = f"{error!r:.60}; give an IpcError, or its class"
@@ -67,6 +78,26 @@ def check_failure(error: object) -> Failure:
 
 def instance_of(failure: Failure, operation: str) -> IpcError:
     """Return an error for one call: nobody gets one that somebody else has raised before."""
-    if isinstance(failure, IpcError):
-        return copy.copy(failure)
-    return _TYPICAL[failure](operation)
+    if not isinstance(failure, IpcError):
+        return _TYPICAL[failure](operation)
+    made = copy.copy(failure)
+    if getattr(made, "operation", None) == "":  # a typical case, made before there was a call
+        vars(made)["operation"] = operation
+    return made
+
+
+def _changed(kind: type[IpcError], attributes: Mapping[str, Any]) -> IpcError:
+    """Return the typical case with some attributes as they are given."""
+    made = _TYPICAL[kind]("")
+    for name, value in attributes.items():
+        if name == "message":
+            made.args = (value,)
+        elif name in vars(made):
+            vars(made)[name] = value
+        else:
+            raise IpcArgumentError(
+                f"{name} is no attribute of {kind.__name__}; give some of "
+                f"{', '.join(['message', *vars(made)])}",
+                field=name,
+            )
+    return made

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from opencode_sync.call import Call
@@ -15,13 +12,14 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.operations import Folder
 from opencode_sync.reconnect import ReconnectPolicy
-from opencode_sync.testing.envelope import check_operation, describe, unwrap
+from opencode_sync.testing.envelope import check_operation
 from opencode_sync.testing.failures import Failure, check_failure, instance_of
 from opencode_sync.testing.fake_backend import FakeBackend
+from opencode_sync.testing.fake_calls import CallLog, FakeCall
+from opencode_sync.testing.fake_events import add_properties
+from opencode_sync.testing.fake_pause import PauseWhileDown
 from opencode_sync.testing.gate import Gate
-from opencode_sync.testing.masking import fields_of
 from opencode_sync.testing.steps import PromptScript, Step, checked_steps
-from opencode_sync.wire import ipc_pb2
 from opencode_sync.wire.ext_event_pb2 import IpcEvent
 from opencode_sync.wire.oc_agent_pb2 import OcAgentInfo
 from opencode_sync.wire.oc_model_pb2 import OcModelInfo
@@ -32,34 +30,12 @@ if TYPE_CHECKING:
 
     from opencode_sync.metrics import Metrics
     from opencode_sync.options import IpcClientOptions
+    from opencode_sync.transport.base import Transport, TransportFactory
 
 __all__ = ["FakeCall", "FakeIpcClient"]
 
 _CONFIG: Final = IpcConfig(port=4096, auth_token="the fake takes any token")
-_AT_ONCE: Final = ReconnectPolicy(initial_delay=0.0, maximum_delay=0.0, jitter=0.0)
 _DOWN: Final = "the fake backend is down: the test said so"
-
-
-@dataclass(frozen=True)
-class FakeCall:
-    """A call that was made on a fake client.
-
-    Attributes:
-        operation: What was asked for, by its name in errors and metrics: ``"create_session"``, and
-            ``"check_health"``, ``"prompt"`` and ``"subscribe"`` for the methods ``health_check``,
-            ``stream_prompt`` and ``events``.
-        fields: What was given, as plain values, with keys and tokens masked.
-        directory: The project folder; "" for none.
-        request: The payload as it goes over the wire, with what ``fields`` masks.
-    """
-
-    operation: str
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    directory: str = ""
-    request: Any = field(default=None, repr=False, compare=False)
-
-    def __str__(self) -> str:
-        return describe(self.operation, self.fields, self.directory)
 
 
 class FakeIpcClient(IpcClient):
@@ -79,7 +55,7 @@ class FakeIpcClient(IpcClient):
             assert [call.operation for call in fake.calls] == ["create_session", "prompt"]
 
     Like any client it has to be connected first. Any thread may call any method. What tests may
-    do besides, in terms of the client's methods ("operation" is the name of one):
+    do besides ("operation" is the name of a method, or what ``FakeCall`` calls it):
 
     - ``add_session``, ``sessions``, ``healthy``, ``set_agents``, ``set_models``: what there is;
     - ``fail_next``, ``fail_always``, ``stop_failing``: calls that raise;
@@ -96,21 +72,29 @@ class FakeIpcClient(IpcClient):
         *,
         options: IpcClientOptions | None = None,
         metrics: Metrics | None = None,
-        reconnect: ReconnectPolicy | None = _AT_ONCE,
+        reconnect: ReconnectPolicy | None = ReconnectPolicy(),  # noqa: B008 - it is immutable
+        transport_factory: TransportFactory | None = None,
         directory: Folder = None,
         tracer_provider: TracerProvider | None = None,
     ) -> None:
         """Make a fake. Does no I/O.
 
+        The arguments are those of ``IpcClient``, so that a test can put this class in its place.
+
         Args:
-            config: Not used, so that a test can put this class in the place of ``IpcClient``.
+            config: Not used: the fake has a backend of its own.
             options: As for ``IpcClient``.
             metrics: As for ``IpcClient``.
-            reconnect: As for ``IpcClient``; the default comes back without a pause.
+            reconnect: As for ``IpcClient``; the pauses are those while the fake is down. Once it is
+                not, it is back at once.
+            transport_factory: Not used, as ``config`` is not. To have something between a client
+                and this backend, give that the method of the same name.
             directory: As for ``IpcClient``.
             tracer_provider: As for ``IpcClient``.
         """
         self._fake = FakeBackend()
+        if isinstance(reconnect, ReconnectPolicy):
+            reconnect = PauseWhileDown.of(reconnect, lambda: self._fake.links.refusing)
         super().__init__(
             _CONFIG,
             options=options,
@@ -120,10 +104,7 @@ class FakeIpcClient(IpcClient):
             directory=directory,
             tracer_provider=tracer_provider,
         )
-        self._noted = threading.Condition()  # guards the three below; waited on by tests
-        self._made: list[FakeCall] = []
-        self._next: dict[str, deque[Failure]] = {}
-        self._always: dict[str, Failure] = {}
+        self._log = CallLog()
         # Here every call passes, in its caller's thread, and can be ended by any error as if that
         # had come from below. So what was called is known at once, sent or not.
         self._send = self._supervisor.submit
@@ -131,7 +112,16 @@ class FakeIpcClient(IpcClient):
 
     def _close(self, deadline: Deadline) -> None:
         super()._close(deadline)
-        self._fake.links.join()
+        self._fake.links.close()  # those of other clients, too
+
+    def transport_factory(self, config: IpcConfig, options: IpcClientOptions) -> Transport:
+        """Make a link to this fake's backend, for other clients: what ``IpcClient`` takes.
+
+        So something may come between the two: ``Recorder(path, fake.transport_factory)``,
+        ``FaultyTransports(fake.transport_factory, plan)``. ``calls``, and failures by ``fail_next``
+        and ``fail_always``, are those of the fake itself.
+        """
+        return self._fake.links.transport(config, options)
 
     # --- What there is ---
 
@@ -168,52 +158,63 @@ class FakeIpcClient(IpcClient):
             self._fake.store.healthy = healthy
 
     def set_agents(self, *agents: OcAgentInfo) -> None:
-        """Say what ``list_agents`` returns."""
+        """Say what ``list_agents`` returns; a prompt with another one fails from now on."""
         with self._fake.lock:
             self._fake.store.agents[:] = agents
+            self._fake.names.agents_are_known = True
 
     def set_models(self, *models: OcModelInfo) -> None:
-        """Say what ``list_models`` returns; their providers are those that can be used."""
+        """Say what ``list_models`` returns; their providers are those that can be used.
+
+        A prompt with another model fails from now on, as it does in production:
+        ``IpcPromptError`` of kind ``unknown_model``. Without this the fake takes any.
+        """
         with self._fake.lock:
             self._fake.store.models[:] = models
+            self._fake.names.models_are_known = True
             self._fake.store.providers[:] = dict.fromkeys(each.provider_id for each in models)
 
     # --- What goes wrong ---
 
-    def fail_next(self, operation: str, error: Failure, times: int = 1) -> None:
+    def fail_next(self, operation: str, error: Failure, times: int = 1, **attributes: Any) -> None:
         """Have the next calls of an operation fail, before anything is sent.
 
+        Example::
+
+            fake.fail_next("prompt", IpcTimeoutError, request_sent=False)
+
         Args:
-            operation: The method's name.
+            operation: The name of the method, or of its operation (``FakeCall``).
             error: What they raise, each an instance of its own; or its class, for a typical case.
             times: How many calls.
-        """
-        failure = check_failure(error)
-        with self._noted:
-            failures = self._next.setdefault(check_operation(operation), deque())
-            failures.extend([failure] * times)
+            **attributes: What is not typical about it: any attribute of the class, or ``message``.
 
-    def fail_always(self, operation: str, error: Failure) -> None:
+        Raises:
+            IpcArgumentError: there is no such operation, error or attribute.
+        """
+        self._log.fail_next(operation, check_failure(error, attributes), times)
+
+    def fail_always(self, operation: str, error: Failure, **attributes: Any) -> None:
         """Have all calls of an operation fail from now on; see ``fail_next``, which comes first."""
-        failure = check_failure(error)
-        with self._noted:
-            self._always[check_operation(operation)] = failure
+        self._log.fail_always(operation, check_failure(error, attributes))
 
     def stop_failing(self, operation: str) -> None:
         """Let an operation work again."""
-        name = check_operation(operation)
-        with self._noted:
-            self._next.pop(name, None)
-            self._always.pop(name, None)
+        self._log.stop_failing(operation)
 
     def go_down(self) -> None:
-        """Lose the connection, and refuse others until ``come_back``."""
+        """Lose the connection, and refuse others until ``come_back``.
+
+        The client tries again by its ``reconnect``, as it would in production.
+        """
         self._fake.links.refuse(_DOWN)
         self._fake.links.drop()
 
     def come_back(self) -> None:
-        """Take connections again."""
+        """Take connections again. A client that waits for its next attempt makes it now."""
         self._fake.links.refuse(None)
+        # A pause that was planned before is over; one that is planned from now on is none.
+        self._supervisor._retry()
 
     # --- When it goes on ---
 
@@ -251,6 +252,7 @@ class FakeIpcClient(IpcClient):
     def emit(
         self,
         type: str,
+        properties: Mapping[str, Any] | None = None,
         *,
         session_id: str = "",
         directory: str = "",
@@ -258,19 +260,29 @@ class FakeIpcClient(IpcClient):
     ) -> int:
         """Have an event happen; changes of sessions and prompts make theirs by themselves.
 
+        Example::
+
+            fake.emit("file.edited", {"file": "shop.py"})
+
         Args:
             type: OpenCode's name of it.
-            session_id: Whose it is.
+            properties: What ``event_properties`` returns of it.
+            session_id: Whose it is; "" takes ``sessionID`` of the properties.
             directory: Which project's.
             event: The rest of it.
 
         Returns:
             How many streams of ``client.events`` get it.
+
+        Raises:
+            IpcArgumentError: the properties are none that JSON can hold.
         """
         made = IpcEvent()
         if event is not None:
             made.CopyFrom(event)
         made.MergeFrom(IpcEvent(type=type, session_id=session_id, directory=directory))
+        if properties is not None:
+            add_properties(made, properties)
         with self._fake.lock:
             return self._fake.events.emit(made)
 
@@ -288,52 +300,32 @@ class FakeIpcClient(IpcClient):
         A stream that is closed early, and a question that a function answered, made calls of their
         own: ``cancel``, ``reply_permission``.
         """
-        with self._noted:
-            return list(self._made)
+        return self._log.all()
 
     def calls_of(self, operation: str) -> list[FakeCall]:
         """Return those of one operation."""
-        name = check_operation(operation)
-        return [call for call in self.calls if call.operation == name]
+        return self._log.of(operation)
 
     def wait_for_call(self, operation: str, count: int = 1, timeout: float = 10.0) -> FakeCall:
         """Wait until an operation was called so often, and return the last of these calls.
 
         Args:
-            operation: The method's name.
+            operation: Its name, or the method's.
             count: How often, from the beginning on.
             timeout: Seconds.
 
         Raises:
             TimeoutError: it was called less often in time.
         """
-        name = check_operation(operation)
-        with self._noted:
-            called = self._noted.wait_for(
-                lambda: sum(each.operation == name for each in self._made) >= count, timeout
-            )
-            made = [each for each in self._made if each.operation == name]
-        if not called:
-            raise TimeoutError(
-                f"{name} was called {len(made)} of {count} times within {timeout:g} s; called "
-                f"were: {', '.join(map(str, self.calls)) or 'none'}"
-            )
-        return made[count - 1]
+        return self._log.wait(operation, count, timeout)
 
     def __repr__(self) -> str:
-        return f"<FakeIpcClient {self.state.value}, {len(self._made)} calls>"
+        return f"<FakeIpcClient {self.state.value}, {len(self.calls)} calls>"
 
     # --- Inner steps ---
 
     def _submit(self, call: Call[Any]) -> None:
-        request, directory = unwrap(ipc_pb2.IpcClientMessage.FromString(call.request.body))
-        payload = getattr(request, request.WhichOneof("payload") or "")
-        made = FakeCall(call.operation, fields_of(payload), directory, payload)
-        with self._noted:
-            self._made.append(made)
-            waiting = self._next.get(call.operation)
-            failure = waiting.popleft() if waiting else self._always.get(call.operation)
-            self._noted.notify_all()
+        failure = self._log.note(call)
         if failure is None:
             self._send(call)
         elif call.claim():

@@ -12,6 +12,7 @@ from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.dispatch import Dispatcher
 from opencode_sync.testing.envelope import error_answer, unwrap
 from opencode_sync.testing.fake_events import FakeEvents, Key
+from opencode_sync.testing.fake_names import KnownNames
 from opencode_sync.testing.fake_run import FakeRun, is_yes
 from opencode_sync.testing.fake_store import DIRECTORY
 from opencode_sync.testing.gate import Gate
@@ -37,6 +38,7 @@ class FakeBackend:
         self.lock = threading.RLock()
         self.events = FakeEvents()
         self.store = self.events.store
+        self.names = KnownNames(self.store)
         self.scripts: list[PromptScript] = []
         self.gates: dict[str, Gate] = {}
         self.links = Links(self._take, self._link_ended)
@@ -120,11 +122,8 @@ class FakeBackend:
 
     def _prompt(self, key: Key, request: _Request, directory: str) -> None:
         prompt = request.prompt
-        if prompt.session_id not in self.store.sessions:
-            failure = ext_prompt_pb2.IpcRunFailure(
-                kind="unknown_session",
-                message=f"{self.store.description} has no session {prompt.session_id[:100]}",
-            )
+        failure = self.names.problem_of(prompt)
+        if failure is not None:
             result = ext_prompt_pb2.IpcRunResult(session_id=prompt.session_id, failure=failure)
             key[0].send(key[1], result)
             return
@@ -140,6 +139,9 @@ class FakeBackend:
             provider_id=wanted.provider_id,
             agent=wanted.agent,
         )
+        failure = self.names.problem_of(prompt)
+        if failure is not None:
+            raise BackendError(ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE, failure.message)
         self._begin(key, _LastMessage(self, prompt, self._script_for(wanted.text)))
 
     _HANDLERS: Final[dict[str, Callable[[FakeBackend, Key, _Request, str], None]]] = {

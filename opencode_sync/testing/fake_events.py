@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from opencode_sync.errors import IpcArgumentError
 from opencode_sync.testing.fake_store import FakeStore
 from opencode_sync.testing.peer import ServedLink
 from opencode_sync.wire.ext_event_pb2 import (
@@ -17,7 +19,7 @@ from opencode_sync.wire.ext_event_pb2 import (
 )
 from opencode_sync.wire.oc_session_pb2 import OcSessionInfo
 
-__all__ = ["FakeEvents", "Key"]
+__all__ = ["FakeEvents", "Key", "add_properties"]
 
 Key = tuple[ServedLink, int]
 """A request: its link and its id there."""
@@ -98,6 +100,24 @@ class FakeEvents:
             session = self.store.sessions.get(session_id)
             session_id = "" if session is None else session.parent_id
         return session_id == ancestor
+
+
+def add_properties(event: IpcEvent, properties: Mapping[str, Any]) -> None:
+    """Give an event its properties, and the session that they name if it has none.
+
+    Raises:
+        IpcArgumentError: JSON cannot hold them.
+    """
+    try:
+        event.properties_json = json.dumps(dict(properties), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise IpcArgumentError(
+            f"properties cannot be written as JSON ({error}); give a mapping of plain values",
+            field="properties",
+        ) from None
+    session_id = properties.get("sessionID")
+    if isinstance(session_id, str) and not event.session_id:
+        event.session_id = session_id
 
 
 def _matches(kind: str, wanted: str) -> bool:

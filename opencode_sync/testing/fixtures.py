@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from opencode_sync.client import IpcClient
 from opencode_sync.config import IpcConfig
+from opencode_sync.errors import IpcArgumentError
 from opencode_sync.testing.faults import Fault
 from opencode_sync.testing.plan import FaultPlan
-from opencode_sync.testing.proxy import Address, FaultProxy
+from opencode_sync.testing.proxy import FaultProxy, ProxiedBackend
 from opencode_sync.testing.transport import FaultyTransports
 from opencode_sync.transport.base import TransportFactory
 
@@ -104,44 +105,63 @@ class Faults:
             name: What the seed is made of: the same in every run.
         """
         self.seed: int = zlib.crc32(name.encode())
-        """Decides every probability and choice of the plans that are made here."""
+        """Decides every probability and choice of the plans that are made here; may be set."""
         self._plans: list[FaultPlan] = []
         self._open = ExitStack()
 
-    def plan(self, *faults: Fault) -> FaultPlan:
-        """Return a plan of these faults; of some that the seed makes up if there are none."""
-        made = FaultPlan(faults, seed=self.seed) if faults else FaultPlan.from_seed(self.seed)
+    def plan(self, *faults: Fault | FaultPlan) -> FaultPlan:
+        """Return a plan of these faults; of some that the seed makes up if there are none.
+
+        Args:
+            *faults: What goes wrong; or a plan that a failed test has shown, as it was shown.
+
+        Raises:
+            IpcArgumentError: these are no faults, or there is something beside the plan.
+        """
+        only = [each for each in faults if not isinstance(each, FaultPlan)]
+        if not faults:
+            made = FaultPlan.from_seed(self.seed)
+        elif len(only) == len(faults):
+            made = FaultPlan(only, seed=self.seed)
+        elif len(faults) == 1 and isinstance(faults[0], FaultPlan):
+            made = faults[0]
+        else:
+            raise IpcArgumentError(
+                "faults holds a plan beside other things; give either one plan or faults",
+                field="faults",
+            )
         self._plans.append(made)
         return made
 
-    def proxy(
-        self, backend: Gateway | Address | Callable[[], Address], *faults: Fault
-    ) -> FaultProxy:
+    def proxy(self, backend: ProxiedBackend, *faults: Fault | FaultPlan) -> FaultProxy:
         """Return a running proxy in front of a backend; it is stopped when the test is over.
 
         Args:
             backend: A gateway, an address, or a function that is asked for one.
-            *faults: What goes wrong; none at all: what the seed makes up.
+            *faults: What goes wrong, or a plan; none at all: what the seed makes up.
+
+        Raises:
+            IpcArgumentError: an argument is none of these.
         """
-        address = backend if callable(backend) or isinstance(backend, tuple) else _of(backend)
-        proxy = FaultProxy(address, self.plan(*faults))
+        proxy = FaultProxy(backend, self.plan(*faults))
         proxy.start()
         self._open.callback(proxy.stop)
         return proxy
 
-    def transports(self, factory: TransportFactory, *faults: Fault) -> FaultyTransports:
+    def transports(self, factory: TransportFactory, *faults: Fault | FaultPlan) -> FaultyTransports:
         """Return a ``transport_factory`` with faults around another one.
 
         Args:
-            factory: Makes the links that work: ``ScriptedBackend.transport_factory``, or
+            factory: Makes the links that work: ``ScriptedBackend.transport_factory``,
+                ``FakeIpcClient.transport_factory``, or
                 ``lambda config, options: gateway.connect_in_memory()``.
             *faults: As for ``proxy``.
         """
         return FaultyTransports(factory, self.plan(*faults))
 
     def report(self) -> str:
-        """Return all plans as the expressions that make them again."""
-        return "\n".join(map(repr, self._plans)) or f"none were made; the seed is {self.seed}"
+        """Return all plans as the expressions that make them again; "" if none was made."""
+        return "\n".join(map(repr, self._plans))
 
     def __enter__(self) -> Self:
         return self
@@ -156,7 +176,3 @@ class Faults:
 
     def __repr__(self) -> str:
         return f"Faults(seed={self.seed})"
-
-
-def _of(gateway: Gateway) -> Address:
-    return "127.0.0.1", gateway.port

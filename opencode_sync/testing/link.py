@@ -81,7 +81,7 @@ class ProxiedLink:
             for sock in (client, upstream):
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError:
+        except (OSError, OverflowError):  # the latter for a port that is none
             upstream.close()
             raise
         self._sockets = (client, upstream)

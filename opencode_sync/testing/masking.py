@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from opencode_sync.masking import HIDDEN as MASK
-from opencode_sync.masking import mask
+from opencode_sync.masking import is_secret_name, mask, spellings
 
 __all__ = ["MASK", "Masker", "fields_of", "map_strings"]
 
@@ -20,17 +22,27 @@ _SECRET_FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "opencode.auth.OcApiAuth": frozenset({"key"}),
     "opencode.auth.OcOAuth": frozenset({"access", "refresh"}),
     "opencode.auth.OcWellKnownAuth": frozenset({"token"}),
+    "opencode.provider.OcProviderInfo": frozenset({"key"}),
+    "opencode.provider.OcProviderOptions": frozenset({"api_key"}),
 }
 """What holds a secret by what it is."""
 
-# A member of a JSON document, also of one that is text within another. What else has the shape of a
-# secret is known to ``opencode_sync.masking``.
-_MEMBER: Final = re.compile(
-    r"(\\*[\"'](?:[\w-]*(?:api[_-]?key|password|passwd|secret|authorization)|[\w-]*token)"
-    r"\\*[\"']\s*:\s*\\*[\"'])[^\"'\\]+",
-    re.IGNORECASE,
-)
-_SHORTEST: Final = 6
+_FREE: Final = frozenset(f"google.protobuf.{name}" for name in ("Struct", "Value", "ListValue"))
+"""What is free in its members, and known by their names only."""
+
+# Beside those that are secret in a log, where they are part of what people read: what a tool or a
+# provider is given under these names is nothing else.
+_MORE_NAMES: Final = re.compile(r"(?:^|[^a-z])(?:access[_-]?key[_-]?id|pass|pwd?)\Z", re.IGNORECASE)
+
+_OAUTH: Final = _SECRET_FIELDS["opencode.auth.OcOAuth"]
+
+_SHORTEST: Final = 3
+"""Characters of a secret; what is shorter would be found everywhere."""
+
+_LONG: Final = 6
+"""Characters from which on a secret is masked within words, too."""
+
+_LONG_BASE64: Final = 8
 
 
 class Masker:
@@ -40,8 +52,9 @@ class Masker:
         """Know some secrets.
 
         Args:
-            secrets: Texts to mask wherever they are; shorter ones than 6 characters are passed
-                over. What has the shape of a key is masked anyway.
+            secrets: Texts to mask wherever they are, also escaped, quoted for a URL or in base64;
+                those of fewer than 6 characters as whole words, of fewer than 3 not at all. What
+                has the shape of a secret, or the name of one, is masked anyway.
         """
         self._secrets: frozenset[str] = frozenset()
         # Replaced as a whole when one is added.
@@ -51,7 +64,7 @@ class Masker:
 
     def add(self, secret: str) -> None:
         """Know one more."""
-        if len(secret) >= _SHORTEST:
+        if len(secret) >= _SHORTEST and secret not in self._secrets:
             self._secrets |= {str(secret)}
             self._known = _any_of(self._secrets)
 
@@ -61,27 +74,108 @@ class Masker:
             self.add(getattr(each, name))
 
     def text(self, text: str) -> str:
-        """Return a text without secrets."""
-        return _MEMBER.sub(rf"\g<1>{MASK}", mask(self._known.sub(MASK, text)))
+        """Return a text without secrets; a JSON document stays one."""
+        if text.lstrip()[:1] in ("{", "["):
+            try:
+                value = json.loads(text)
+                masked = self._free(value)
+            except (ValueError, RecursionError):  # a text like any other
+                return self._words(text)
+            if masked == value:
+                return text
+            separators = (", ", ": ") if '": ' in text else (",", ":")
+            return json.dumps(masked, ensure_ascii=False, separators=separators)
+        return self._words(text)
 
     def fields(self, message: Message) -> dict[str, Any]:
         """Return a message as plain values without secrets."""
-        public = type(message)()
-        public.CopyFrom(message)
-        for each, name in list(_secrets_in(public)):
-            setattr(each, name, MASK)
-        plain = MessageToDict(public, preserving_proto_field_name=True)
-        masked: dict[str, Any] = map_strings(plain, self.text)
-        return masked
+        plain = MessageToDict(message, preserving_proto_field_name=True)
+        if message.DESCRIPTOR.full_name in _FREE:
+            free: dict[str, Any] = self._free(plain)
+            return free
+        return self._message(message.DESCRIPTOR, plain)  # type: ignore[arg-type]  # of either kind
 
     def __repr__(self) -> str:
         return f"Masker({len(self._secrets)} secrets)"
 
+    # --- Inner steps ---
+
+    def _words(self, text: str) -> str:
+        return mask(self._known.sub(MASK, text))
+
+    def _message(self, descriptor: Descriptor, plain: dict[str, Any]) -> dict[str, Any]:
+        """Mask what is in a message of the schema; the names of its fields are no texts."""
+        secret = _SECRET_FIELDS.get(descriptor.full_name, frozenset())
+        return {
+            name: MASK if name in secret else self._field(descriptor.fields_by_name[name], value)
+            for name, value in plain.items()
+        }
+
+    def _field(self, field: FieldDescriptor, value: Any) -> Any:
+        kind = field.message_type
+        if isinstance(value, list):
+            return [self._field(field, each) for each in value]
+        if kind is None:
+            return self.text(value) if field.type == FieldDescriptor.TYPE_STRING else value
+        if kind.full_name in _FREE:
+            return self._free(value)
+        if not _is_map(kind):
+            return self._message(kind, value)
+        of = kind.fields_by_name["value"]
+        if of.message_type is None or of.message_type.full_name in _FREE:
+            return self._free(value)
+        return {self.text(name): self._field(of, each) for name, each in value.items()}
+
+    def _free(self, value: Any, secret: bool = False) -> Any:
+        """Mask what is in a document of any kind.
+
+        Args:
+            value: It, or a part of it.
+            secret: Whether it has the name of a secret.
+        """
+        if isinstance(value, dict):
+            oauth = value.get("type") == "oauth"
+            return {
+                self.text(name): self._free(
+                    each,
+                    secret
+                    or is_secret_name(name)
+                    or _MORE_NAMES.search(name) is not None
+                    or (oauth and name in _OAUTH),
+                )
+                for name, each in value.items()
+            }
+        if isinstance(value, list):
+            return [self._free(each, secret) for each in value]
+        if secret and value not in ("", True, False, None):
+            return MASK
+        return self.text(value) if isinstance(value, str) else value
+
 
 def _any_of(secrets: Iterable[str]) -> re.Pattern[str]:
     """Return what finds any of some texts; the longest first, one may be a part of another."""
-    longest_first = sorted(secrets, key=lambda each: (-len(each), each))
-    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+    known = {each for secret in secrets for each in (*spellings(secret), *_in_base64(secret))}
+    longest_first = sorted(known, key=lambda each: (-len(each), each))
+    shapes = [
+        re.escape(MASK),  # "secret" may be a password
+        *(
+            re.escape(each) if len(each) >= _LONG else rf"(?<!\w){re.escape(each)}(?!\w)"
+            for each in longest_first
+        ),
+    ]
+    return re.compile("|".join(shapes))
+
+
+def _in_base64(secret: str) -> Iterator[str]:
+    """Yield how a secret looks in the base64 of a longer text, such as "user:password"."""
+    data = secret.encode("utf-8", "surrogatepass")
+    for before in range(3):
+        text = b64encode(bytes(before) + data).decode()
+        # Without the characters that what comes before and behind has a share in.
+        inner = text[(before * 8 + 5) // 6 : (before + len(data)) * 8 // 6]
+        if len(inner) >= _LONG_BASE64:
+            yield inner
+            yield inner.replace("+", "-").replace("/", "_")
 
 
 def fields_of(message: Message) -> dict[str, Any]:

@@ -47,6 +47,8 @@ class ServedLink:
             ended: Told when it is over.
         """
         self.number = number
+        self.error: BaseException | None = None
+        """What ended it that should not have; to be read when it is over."""
         self._peer = peer
         self._take = take
         self._ended = ended
@@ -96,7 +98,10 @@ class ServedLink:
                 self._peer.close(end.code or 1000)
         except TransportTimeout:
             logger.debug("a link in memory got no handshake")
-        except Exception:  # noqa: BLE001 - whoever waits for an answer has to get to know
+        # Whoever waits for an answer has to get to know, and who verifies in the end. pytest.fail
+        # is no Exception.
+        except BaseException as error:  # noqa: BLE001
+            self.error = error
             logger.exception("a link in memory is dropped for a reason it does not know")
         finally:
             self._peer.drop()
@@ -140,8 +145,9 @@ class Links:
         self._take = take
         self._on_end = on_end
         self._numbers = itertools.count(1)
-        self._lock = threading.Lock()  # guards the two below
+        self._lock = threading.Lock()  # guards the three below
         self._links: dict[ServedLink, None] = {}
+        self._errors: list[BaseException] = []
         self._refusal: str | None = None
 
     def transport(self, config: IpcConfig, options: IpcClientOptions) -> Transport:
@@ -158,6 +164,17 @@ class Links:
         """Refuse new links from now on, with these words; None: take them again."""
         with self._lock:
             self._refusal = reason
+
+    @property
+    def refusing(self) -> bool:
+        """Whether new links are refused."""
+        return self._refusal is not None
+
+    @property
+    def errors(self) -> list[BaseException]:
+        """What ended links that should not have."""
+        with self._lock:
+            return list(self._errors)
 
     def drop(self) -> None:
         """End all links without a word."""
@@ -188,3 +205,5 @@ class Links:
         finally:
             with self._lock:
                 self._links.pop(link, None)
+                if link.error is not None:
+                    self._errors.append(link.error)

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.testing.faults import ENDS, OF_A_STREAM, Direction, Fault, FaultKind
 
-__all__ = ["FaultPlan", "Injection", "Journal", "Stroke"]
+__all__ = ["FaultPlan", "Injection", "Journal", "Stroke", "check_plan"]
 
 _SEEDS: Final = 2**32
 
@@ -102,11 +102,18 @@ class FaultPlan:
             seed: Decides every probability and choice; None takes a fresh one.
 
         Raises:
-            IpcArgumentError: the seed is not a whole number.
+            IpcArgumentError: the seed is not a whole number, or one of the faults is none.
         """
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
             raise IpcArgumentError(f"seed is {seed!r}; give a whole number", field="seed")
         self.faults = tuple(faults)
+        for fault in self.faults:
+            if not isinstance(fault, Fault):
+                raise IpcArgumentError(
+                    f"faults holds {fault!r:.60}, which is of type {type(fault).__name__}; give "
+                    "faults, such as Fault.delay(0.1)",
+                    field="faults",
+                )
         self.seed = random.SystemRandom().randrange(_SEEDS) if seed is None else seed
 
     @classmethod
@@ -192,6 +199,21 @@ class FaultPlan:
 
     def __repr__(self) -> str:
         return f"FaultPlan([{', '.join(map(repr, self.faults))}], seed={self.seed})"
+
+
+def check_plan(plan: object) -> FaultPlan:
+    """Return a plan.
+
+    Raises:
+        IpcArgumentError: it is none.
+    """
+    if isinstance(plan, FaultPlan):
+        return plan
+    raise IpcArgumentError(
+        f"plan is of type {type(plan).__name__}; give a FaultPlan, such as "
+        "FaultPlan([Fault.delay(0.1)])",
+        field="plan",
+    )
 
 
 def _strikes(

@@ -2,12 +2,13 @@
 
 Installing the package makes them available in every suite; ``-p no:opencode_sync`` leaves them out.
 A suite that uses none of them pays nothing: each fixture imports what it needs when it is used.
+And no suite may fail because the package is there: what is used of pytest here is in old ones too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -27,8 +28,10 @@ __all__ = [
     "pytest_runtest_makereport",
 ]
 
-_FAILED = pytest.StashKey[bool]()
-_FAULTS = pytest.StashKey["Faults"]()
+# Attributes of a test's item; pytest has had a stash for them since 7.0 only.
+_FAILED: Final = "_opencode_sync_failed"
+_FAULTS: Final = "_opencode_sync_faults"
+_FAULTS_SHOWN: Final = "opencode_sync faults (give a plan in the faults' place to have it again)"
 
 
 @pytest.fixture
@@ -76,7 +79,7 @@ def opencode_script(request: pytest.FixtureRequest) -> Iterator[ScriptedBackend]
         yield backend
     finally:
         backend.close()
-    if not request.node.stash.get(_FAILED, False):  # which says enough
+    if not hasattr(request.node, _FAILED):  # which says enough
         backend.verify()
 
 
@@ -89,19 +92,19 @@ def opencode_faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
     from opencode_sync.testing.fixtures import Faults
 
     with Faults(request.node.nodeid) as faults:
-        request.node.stash[_FAULTS] = faults
+        setattr(request.node, _FAULTS, faults)
         yield faults
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[Any]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+@pytest.hookimpl(hookwrapper=True)  # known to every pluggy; wrapper=True is since 1.2
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     """Note that a test failed, and show its faults."""
-    report = yield
+    outcome = yield
+    if outcome.excinfo is not None:  # another plugin's failure, which is not to be hidden
+        return
+    report = outcome.get_result()
     if report.when == "call" and report.failed:
-        item.stash[_FAILED] = True
-        faults = item.stash.get(_FAULTS, None)
-        if faults is not None:
-            report.sections.append(("opencode_sync faults", faults.report()))
-    return report
+        setattr(item, _FAILED, True)
+        faults: Faults | None = getattr(item, _FAULTS, None)
+        if faults is not None and (plans := faults.report()):
+            report.sections.append((_FAULTS_SHOWN, plans))

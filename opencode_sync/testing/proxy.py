@@ -3,7 +3,7 @@
 It stands in front of any backend, and a program under test connects to it instead::
 
     plan = FaultPlan([Fault.reset(direction="to_client", message=3, offset=1)], seed=1)
-    with FaultProxy(("127.0.0.1", gateway.port), plan) as proxy:
+    with FaultProxy(gateway, plan) as proxy:
         config = IpcConfig(port=proxy.port, auth_token=gateway.auth_token)
         with IpcClient(config) as client:
             ...
@@ -20,19 +20,30 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from opencode_sync.errors import IpcArgumentError, IpcUsageError
 from opencode_sync.logger import logger
 from opencode_sync.testing.faults import Fault, FaultKind
 from opencode_sync.testing.link import ProxiedLink, reset
 from opencode_sync.testing.loop import ProxyLoop
-from opencode_sync.testing.plan import FaultPlan, Injection, Journal
+from opencode_sync.testing.plan import FaultPlan, Injection, Journal, check_plan
 
-__all__ = ["Address", "FaultProxy"]
+__all__ = ["Address", "FaultProxy", "ProxiedBackend"]
 
 Address = tuple[str, int]
 """Host and port."""
+
+
+class _Listening(Protocol):
+    """What is needed of a ``Gateway``."""
+
+    @property
+    def port(self) -> int: ...
+
+
+ProxiedBackend = _Listening | Address | Callable[[], Address]
+"""Where connections go: a gateway that runs, an address, or a function that returns one."""
 
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -45,7 +56,7 @@ class FaultProxy:
 
     def __init__(
         self,
-        backend: Address | Callable[[], Address],
+        backend: ProxiedBackend,
         plan: FaultPlan | None = None,
         *,
         port: int = 0,
@@ -54,7 +65,8 @@ class FaultProxy:
         """Make a proxy that does not listen yet.
 
         Args:
-            backend: Where connections go; a function is asked for each of them.
+            backend: Where connections go: a gateway that runs, or another proxy; an address; or a
+                function that is asked for one for each of them.
             plan: What goes wrong; None for nothing.
             port: Where to listen on 127.0.0.1; 0 takes any free port.
             websocket: Whether the bytes are a WebSocket's. Each message is then passed on once it
@@ -63,10 +75,11 @@ class FaultProxy:
                 stream strike.
 
         Raises:
-            IpcArgumentError: the backend is not on loopback.
+            IpcArgumentError: the backend is none, or not on loopback; the plan is none.
+            IpcUsageError: the backend is a gateway that does not run.
         """
-        self._backend = backend if callable(backend) else _constant(_on_loopback(backend))
-        self._plan = plan or FaultPlan(seed=0)
+        self._backend = _asked(backend)
+        self._plan = FaultPlan(seed=0) if plan is None else check_plan(plan)
         self._wanted_port = port
         self._websocket = websocket
         self._journal = Journal()
@@ -111,7 +124,7 @@ class FaultProxy:
 
     @plan.setter
     def plan(self, plan: FaultPlan) -> None:
-        self._plan = plan
+        self._plan = check_plan(plan)
 
     def __repr__(self) -> str:
         loop = self._loop
@@ -252,8 +265,22 @@ _BY_HAND: Final = frozenset(
 """Kinds that need no message."""
 
 
-def _constant(backend: Address) -> Callable[[], Address]:
-    return lambda: backend
+def _asked(backend: ProxiedBackend) -> Callable[[], Address]:
+    """Return what is asked for the address of each connection."""
+    if isinstance(backend, tuple):
+        address = _on_loopback(backend)
+    elif callable(backend):
+        return backend
+    else:
+        port = getattr(backend, "port", None)
+        if not isinstance(port, int):
+            raise IpcArgumentError(
+                f"backend is of type {type(backend).__name__}; give a gateway that runs, an "
+                'address such as ("127.0.0.1", 4096), or a function that returns one',
+                field="backend",
+            )
+        address = ("127.0.0.1", port)
+    return lambda: address
 
 
 def _on_loopback(backend: Address) -> Address:

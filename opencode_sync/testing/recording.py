@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from google.protobuf.message import DecodeError, Message
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.logger import logger
 from opencode_sync.testing.conversation import (
+    PASSWORD,
     TIMES,
     End,
     FromBackend,
@@ -29,14 +30,13 @@ from opencode_sync.testing.envelope import unwrap
 from opencode_sync.testing.masking import Masker, map_strings
 from opencode_sync.transport.base import Transport, TransportClosed, TransportFactory
 from opencode_sync.wire import ipc_pb2
+from opencode_sync.wire.ext_event_pb2 import IpcDelta, IpcEventPush
 
 if TYPE_CHECKING:
     from opencode_sync.config import IpcConfig
     from opencode_sync.options import IpcClientOptions
 
 __all__ = ["Recorder"]
-
-_PASSWORD: Final = "OPENCODE_SERVER_PASSWORD"
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,11 @@ class Recorder:
                 program_under_test(client)
 
     The file is written when the block is left without an exception; ``replay`` answers from it.
-    Nothing secret gets into it: neither the token, which is not recorded at all, nor the password
-    in ``OPENCODE_SERVER_PASSWORD``, nor what is stored with ``set_auth``, nor what has the shape of
-    a key. Look at it before you commit it all the same: what user and model say is in it.
+    The handshake is not recorded. Masked wherever they are quoted, also escaped, in base64, or cut
+    in two by a stream: the token, the password in ``OPENCODE_SERVER_PASSWORD``, and what is stored
+    with ``set_auth``. Masked as well: what goes by the name of a secret, or has the shape of one.
+    Nobody can promise that this is all: look at the file before you commit it. What user and model
+    say is in it, and a secret that looks like any other word is seen by people only.
 
     Any thread may call any method; any number of clients may use one recorder.
     """
@@ -85,7 +87,7 @@ class Recorder:
         self._path = Path(path)
         self._factory = factory
         self._replace = dict(replace or {})
-        self._masker = Masker([*secrets, os.environ.get(_PASSWORD, "")])
+        self._masker = Masker([*secrets, os.environ.get(PASSWORD, "")])
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()  # guards _noted
         self._noted: list[_Noted] = []
@@ -142,6 +144,7 @@ class Recorder:
         # All of them first: an answer may quote the key of a later request.
         for _, message in messages:
             self._masker.learn(message)
+        self._mask_across_deltas(messages)
         number = IdNumbers()
         for said, message in messages:
             change = number.in_request if isinstance(said, FromClient) else number.in_answer
@@ -157,6 +160,23 @@ class Recorder:
             if isinstance(step, End):
                 step.reason = number.in_answer(self._words(step.reason))
         return found
+
+    def _mask_across_deltas(
+        self, messages: Iterable[tuple[FromClient | FromBackend, Message]]
+    ) -> None:
+        """Take secrets out of texts that come in pieces, none of which need hold a whole one."""
+        parts: dict[tuple[int, str], list[IpcDelta]] = {}
+        for said, message in messages:
+            if isinstance(message, IpcEventPush) and message.event.HasField("delta"):
+                delta = message.event.delta
+                parts.setdefault((said.id, delta.part_id), []).append(delta)
+        for pieces in parts.values():
+            texts = [each.text for each in pieces]
+            masked = self._masker.text("".join(texts))
+            if masked != "".join(map(self._masker.text, texts)):
+                for each in pieces:
+                    each.text = ""
+                pieces[0].text = masked
 
     def _plain(self, message: Message) -> dict[str, Any]:
         fields: dict[str, Any] = replaced(self._masker.fields(message), self._replace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from opencode_sync.config import IpcConfig
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.operations import Folder
 from opencode_sync.testing.conversation import (
+    PASSWORD,
     TIMES,
     End,
     FromBackend,
@@ -74,7 +76,8 @@ class Replay:
     programs with threads ask in another order each time. Time-outs may differ. A request that is
     not there fails at its caller, saying what is, and again when it is verified. Single answers
     come at once. The events of a prompt or a subscription, and what ends it, come when all requests
-    have come that came before them when it was recorded; so an answer to a question comes in time.
+    have come that came between it and them when it was recorded; so an answer to a question comes
+    in time. Should another request come in place of the one that is waited for, they fail.
 
     Leaving the block verifies that every request of the file has come. Any thread may call any
     method. Each conversation takes place once.
@@ -90,10 +93,11 @@ class Replay:
         """Read the file; see ``replay``."""
         self._path = Path(path)
         self._replace = dict(replace or {})
-        self._masker = Masker(secrets)
+        self._masker = Masker([*secrets, os.environ.get(PASSWORD, "")])
         self._steps = load(self._path)
         self._messages = _messages(self._steps, self._path)
         self._streams = _streams(self._steps)
+        self._begins = {each.id: index for index, each in self._indexed_requests()}
         self._lock = threading.Lock()  # guards the four below
         self._came: dict[int, tuple[ServedLink, int]] = {}
         self._said: set[int] = set()  # indices of steps
@@ -147,18 +151,23 @@ class Replay:
     def __repr__(self) -> str:
         return f"<Replay {self._path}, {len(self._came)} of {len(self._requests())} requests came>"
 
+    def _indexed_requests(self) -> list[tuple[int, FromClient]]:
+        return [(i, each) for i, each in enumerate(self._steps) if isinstance(each, FromClient)]
+
     def _requests(self) -> list[FromClient]:
-        return [each for each in self._steps if isinstance(each, FromClient)]
+        return [each for _, each in self._indexed_requests()]
 
     def _report(self) -> str:
         with self._lock:
             problems = list(self._problems)
-            problems += [
-                f"{_shown(each)} never came"
-                for each in self._requests()
+            awaited = self._awaited()
+            for each in self._requests():
                 # Whether a prompt is given up in time is a matter of chance.
-                if each.id not in self._came and each.operation != "cancel"
-            ]
+                if each.id not in self._came and each.operation != "cancel":
+                    held = [_shown(one) for one in self._requests() if awaited.get(one.id) is each]
+                    waited = f", and {' and '.join(held)} waited for it" if held else ""
+                    problems.append(f"{_shown(each)} never came{waited}")
+        problems += [f"a connection was dropped because of {each!r}" for each in self._links.errors]
         if not problems:
             return ""
         return f"{self._path} was not followed: {'; '.join(problems)}; {_AGAIN}"
@@ -182,8 +191,9 @@ class Replay:
             else:
                 problem = self._divergence(operation, directory, fields)
                 self._problems.append(problem)
-                text = f"{problem}; {_AGAIN}"
-                link.send(request.request_id, error_answer("INVALID_MESSAGE", text))
+                error = error_answer("INVALID_MESSAGE", f"{problem}; {_AGAIN}")
+                link.send(request.request_id, error)
+                self._fail_what_waits_for(operation, error)
 
     # The caller holds the lock
 
@@ -216,22 +226,54 @@ class Replay:
         known = " or ".join(map(_shown, alike)) or "nothing more"
         return f"{describe(operation, fields, directory)} came, and {self._path.name} has {known}"
 
+    def _awaited(self) -> dict[int, FromClient]:
+        """Return the requests that streams which have begun wait for, by the streams' ids."""
+        missing = [each for each in self._indexed_requests() if each[1].id not in self._came]
+        positions = [position for position, _ in missing]
+        awaited: dict[int, FromClient] = {}
+        for index, step in enumerate(self._steps):
+            if (
+                isinstance(step, FromBackend)
+                and index not in self._said
+                and step.id in self._streams
+                and step.id in self._came
+            ):
+                first = bisect_right(positions, self._begins[step.id])
+                if first < len(missing) and positions[first] < index:
+                    awaited.setdefault(step.id, missing[first][1])
+        return awaited
+
+    def _fail_what_waits_for(self, operation: str, error: Message) -> None:
+        """End the streams that wait for such a request: another one has come in its place."""
+        for number, request in self._awaited().items():
+            if request.operation == operation:
+                self._said.update(
+                    index
+                    for index, step in enumerate(self._steps)
+                    if isinstance(step, FromBackend) and step.id == number
+                )
+                link, request_id = self._came[number]
+                link.send(request_id, error)
+
     def _go_on(self) -> None:
         """Say all that can be said now."""
-        waited_for = False  # whether a request further up has not come yet
+        waited_for = -1  # the last request further up that has not come yet
         held: set[int] = set()  # streams whose next event has to wait
         for index, step in enumerate(self._steps):
             if isinstance(step, FromClient):
-                waited_for = waited_for or step.id not in self._came
+                if step.id not in self._came:
+                    waited_for = index
             elif index in self._said:
                 continue
             elif isinstance(step, End):
-                if not waited_for and not held:
+                if waited_for < 0 and not held:
                     self._said.add(index)
                     self._end(step)
             elif step.id not in self._came:
                 continue
-            elif step.id in held or (step.id in self._streams and waited_for):
+            elif step.id in held or (
+                step.id in self._streams and waited_for > self._begins[step.id]
+            ):
                 held.add(step.id)
             else:
                 self._said.add(index)
@@ -254,7 +296,7 @@ def _messages(steps: list[Step], path: Path) -> dict[int, Message]:
         if isinstance(step, FromBackend):
             try:
                 answer = ParseDict({step.payload: step.fields}, ipc_pb2.IpcServerMessage())
-            except ParseError as error:
+            except (ParseError, RecursionError) as error:
                 raise IpcArgumentError(
                     f"path is {str(path)!r}, whose step {index + 1} is no message of this schema "
                     f"({error!s:.200}); {_AGAIN}",

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from google.protobuf.message import Message
 
 from opencode_sync.errors import IpcArgumentError
-from opencode_sync.testing.envelope import answer_field, check_operation, describe, error_answer
+from opencode_sync.testing.answers import Answer, as_answer
+from opencode_sync.testing.envelope import check_operation, describe, error_answer
 from opencode_sync.testing.masking import fields_of
 from opencode_sync.wire import ext_event_pb2, ipc_pb2
 
-__all__ = ["Action", "After", "Answer", "Expectation", "ScriptError"]
+__all__ = ["Action", "After", "Expectation", "ScriptError"]
 
 After = float | threading.Event | None
 """Seconds until something is done, or what has to be set before; None: at once."""
-
-Answer = Message | Callable[[Any], Message]
-"""An answer, or a function that makes one of the request's payload, on the backend's thread."""
 
 Kind = str
 
@@ -91,7 +89,18 @@ class Expectation:
     # --- What it does ---
 
     def answer(self, message: Answer, *, after: After = None) -> Self:
-        """Answer with a message of the type that the operation returns, or a function's result."""
+        """Answer with what the client's method returns, or the message that it makes that of.
+
+        Args:
+            message: ``True``, a list of sessions, a session, None, ...; to a prompt also a ``str``,
+                which is what the model says. Or a function that returns one of these, and is
+                called with the request's payload.
+            after: See the class.
+
+        Raises:
+            IpcArgumentError: that is no answer to this operation. What a function returns is looked
+                at when the request has come, and fails it and the script.
+        """
         return self._send(message, after)
 
     def push(self, *events: Message, after: After = None) -> Self:
@@ -100,10 +109,7 @@ class Expectation:
         A subscription is confirmed by itself before the first.
         """
         for event in events:
-            push: Message = event
-            if isinstance(event, ext_event_pb2.IpcEvent):
-                push = ext_event_pb2.IpcEventPush(event=event)
-            self._send(push, after)
+            self._send(event, after)
             after = None
         return self
 
@@ -165,7 +171,9 @@ class Expectation:
 
     def _send(self, message: Answer, after: After) -> Self:
         if not callable(message):
-            answer_field(message)
+            sent = as_answer(self.operation, message)
+            if not isinstance(message, str):  # what the model says is said in the request's session
+                message = sent
         if self.operation == "subscribe" and not self.actions and _is_push(message):
             self._add(Action("send", after, answer=ext_event_pb2.IpcSubscribed()))
             after = None

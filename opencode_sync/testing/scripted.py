@@ -13,6 +13,7 @@ from opencode_sync.client import IpcClient
 from opencode_sync.config import IpcConfig
 from opencode_sync.operations import Folder
 from opencode_sync.reconnect import ReconnectPolicy
+from opencode_sync.testing.answers import as_answer
 from opencode_sync.testing.envelope import error_answer, unwrap
 from opencode_sync.testing.peer import Links, ServedLink
 from opencode_sync.testing.script import Action, Expectation, ScriptError, shown
@@ -34,7 +35,7 @@ class ScriptedBackend:
     Example::
 
         with ScriptedBackend() as backend:
-            backend.expect("list_sessions").answer(OcSessionList())
+            backend.expect("list_sessions").answer([])
             backend.expect("create_session", title="x").error("SERVER_ERROR", "the disk is full")
             with backend.client() as client:
                 program_under_test(client)
@@ -55,9 +56,11 @@ class ScriptedBackend:
             in_order: Whether requests have to come in the order in which they were expected.
         """
         self._in_order = in_order
-        self._lock = threading.Lock()  # guards the two below, and how often each request came
+        self._lock = threading.Lock()  # guards the three below, and how often each request came
         self._expected: list[Expectation] = []
         self._problems: list[str] = []
+        self._cause: BaseException | None = None
+        """What the first function of the script's that failed has raised."""
         self._links = Links(self._take)
 
     def expect(
@@ -112,7 +115,7 @@ class ScriptedBackend:
         """
         problems = self._report()
         if problems:
-            raise ScriptError(problems)
+            raise ScriptError(problems) from self._cause
 
     def close(self) -> None:
         """End all connections and their threads. Idempotent."""
@@ -148,6 +151,7 @@ class ScriptedBackend:
                 for each in self._expected
                 if not each.met
             ]
+        problems += [f"a connection was dropped because of {each!r}" for each in self._links.errors]
         return "the script was not followed: " + "; ".join(problems) if problems else ""
 
     # --- The links' threads ---
@@ -181,9 +185,10 @@ class ScriptedBackend:
             f"{' or '.join(wanted) or 'nothing more'}"
         )
 
-    def _note(self, problem: str) -> None:
+    def _note(self, problem: str, error: BaseException | None = None) -> None:
         with self._lock:
             self._problems.append(problem)
+            self._cause = self._cause or error
 
 
 class _Answering:
@@ -191,7 +196,7 @@ class _Answering:
 
     def __init__(
         self,
-        note: Callable[[str], None],
+        note: Callable[[str, BaseException | None], None],
         link: ServedLink,
         request_id: int,
         payload: Message,
@@ -201,6 +206,7 @@ class _Answering:
         self._link = link
         self._request_id = request_id
         self._payload = payload
+        self._operation = expectation.operation
         self._name = str(expectation)
         self._actions = iter(tuple(expectation.actions))
         if not expectation.actions:
@@ -230,14 +236,16 @@ class _Answering:
             self._link.close(action.code, action.reason)
         elif action.kind == "drop":
             self._link.drop()
-        elif action.answer is not None:
+        elif action.kind == "send":
             try:
                 answer = action.answer
-                message = answer(self._payload) if callable(answer) else answer
+                value = answer(self._payload) if callable(answer) else answer
+                message = as_answer(self._operation, value, self._payload)
                 self._link.send(self._request_id, message)
-            except Exception as error:  # noqa: BLE001 - a user's function may raise anything
-                self._fail(f"the answer to {self._name} could not be made: {error!r}")
+            # A user's function may raise anything; pytest.fail is no Exception.
+            except BaseException as error:  # noqa: BLE001
+                self._fail(f"the answer to {self._name} could not be made: {error!r}", error)
 
-    def _fail(self, problem: str) -> None:
-        self._note(problem)
+    def _fail(self, problem: str, error: BaseException | None = None) -> None:
+        self._note(problem, error)
         self._link.send(self._request_id, error_answer("INTERNAL_ERROR", problem))

@@ -22,7 +22,7 @@ from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.testing.faults import OF_BYTES, Direction, Fault, FaultKind
 from opencode_sync.testing.lane import Lane
-from opencode_sync.testing.plan import FaultPlan, Injection, Journal
+from opencode_sync.testing.plan import FaultPlan, Injection, Journal, check_plan
 from opencode_sync.transport.base import (
     Transport,
     TransportClosed,
@@ -53,7 +53,7 @@ class FaultyTransports:
             plan: What goes wrong.
 
         Raises:
-            IpcArgumentError: a fault of the plan needs a proxy.
+            IpcArgumentError: the plan is none, or a fault of it needs a proxy.
         """
         _check(plan)
         self.plan = plan
@@ -110,7 +110,7 @@ class FaultyTransport(Transport):
             journal: Told of what struck.
 
         Raises:
-            IpcArgumentError: a fault of the plan needs a proxy.
+            IpcArgumentError: the plan is none, or a fault of it needs a proxy.
         """
         _check(plan)
         self.endpoint = inner.endpoint
@@ -306,7 +306,7 @@ def _ending(fault: Fault) -> TransportClosed:
 
 
 def _check(plan: FaultPlan) -> None:
-    for fault in plan.faults:
+    for fault in check_plan(plan).faults:
         if fault.kind in OF_BYTES or (fault.offset is not None and fault.message is None):
             raise IpcArgumentError(
                 f"plan holds {fault!r}, which is about bytes on a wire; a transport carries whole "

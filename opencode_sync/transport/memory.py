@@ -254,7 +254,7 @@ class MemoryPeer:
 
     def drop(self) -> None:
         """End the link without a word, as a killed process would."""
-        self._outbox.finish(TransportClosed("the connection was lost"))
+        self._outbox.finish(TransportClosed("the backend dropped the connection without a word"))
         self._inbox.finish(TransportClosed("the backend dropped the link"))
 
     def violate(self, message: str = "the peer broke the framing rules", code: int = 1002) -> None:

@@ -20,6 +20,9 @@ _ELSEWHERE: Final = ("cli", "desktop", "metrics", "testing")
 _SHOWN: Final = "desktop/dispatch/"
 """What programs of others build on all the same."""
 
+_DISTRIBUTION: Final = "sdk"
+"""What follows in the name by which pip knows the package."""
+
 _LOCKS: Final = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore"}
 
 
@@ -89,5 +92,5 @@ def _thread_names(module: ast.Module) -> Iterator[str]:
     for node in ast.walk(module):
         if isinstance(node, ast.Constant) and id(node) not in files:
             name = re.fullmatch(r"opencode-sync-([a-z]+(?:-[a-z]+)*)-?", str(node.value))
-            if name is not None:
+            if name is not None and name[1] != _DISTRIBUTION:
                 yield name[1]

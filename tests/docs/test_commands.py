@@ -48,7 +48,7 @@ def _written_commands() -> Iterator[tuple[str, str]]:
 def _arguments(command: str) -> list[str] | None:
     """Return what follows our program's name; None where it is not called."""
     words = shlex.split(command, comments=True)
-    while words and re.fullmatch(r"\w+=.*|exec|nohup|opentelemetry-instrument", words[0]):
+    while words and re.fullmatch(r"\w+=.*|exec|nohup|opentelemetry-instrument|--", words[0]):
         words = words[1:]
     if not words or Path(words[0]).name != _PROGRAM:
         return None

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import importlib.util
+import logging
 import random
 import sys
 import threading
@@ -144,12 +146,15 @@ def main(arguments: list[str] | None = None) -> int:
     if options.atheris:
         if len(options.target) != 1:
             parser.error("--atheris needs exactly one --target")
+        if importlib.util.find_spec("atheris") is None:
+            parser.exit(2, "--atheris needs the package of that name: pip install atheris\n")
         return _atheris(options.target[0], options.rest)
     from loguru import logger
 
     from tests.fuzz.targets import TARGETS, opened
 
     logger.remove()
+    logging.getLogger("dotenv").setLevel(logging.CRITICAL)  # says that nonsense is nonsense
     if unknown := set(options.target) - set(TARGETS):
         parser.error(f"--target {unknown.pop()} is none of {', '.join(TARGETS)}")
     names = options.target or list(TARGETS)

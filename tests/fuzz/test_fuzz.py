@@ -6,6 +6,7 @@ tool that is guided by coverage, see ``tests/fuzz/run.py``.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from collections.abc import Iterator
@@ -135,3 +136,28 @@ def test_changes_change_and_leave_the_seeds_alone() -> None:
     texts = {changed_bytes(Chooser(_random_bytes(n, 40)), [b"abcdef"]) for n in range(300)}
     assert len(texts) > 100
     assert changed_bytes(Chooser(b""), [b"abcdef"]) == b""
+
+
+def test_without_atheris_it_says_in_a_line_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as ended:
+        run.main(["--atheris", "--target", "frames"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "pip install atheris" in said
+    assert said.count("\n") == 1
+
+
+def test_what_the_code_under_test_says_of_nonsense_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dotenv = logging.getLogger("dotenv")
+    before = dotenv.level
+    monkeypatch.setattr(logger, "remove", lambda: None)
+    try:
+        assert run.main(["--inputs", "1", "--target", "opencode_json"]) == 0
+        assert not logging.getLogger("dotenv.main").isEnabledFor(logging.WARNING)
+    finally:
+        dotenv.setLevel(before)

@@ -22,8 +22,11 @@ def test_a_small_soak_is_without_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(soak_module, "_STEADY", 0.2)
     monkeypatch.setattr(soak_module, "_BACK", 1.0)
     settings = Settings(1000, threads=4, clients=2, every=80, seed=5, seconds=60, crowd=20)
+    said: list[str] = []
     with no_leaks():
-        report = soak(settings)
+        report = soak(settings, said.append)
+    assert [each.split()[0] for each in said][:2] == ["warming", "making"]  # what takes so long
+    assert "waiting" in said[-1]
     # Too short to know of how much at once the gateway's threads and descriptors are.
     assert [problem for problem in problems(report) if "the gateway has" not in problem] == []
     assert report["requests"] >= 1000

@@ -168,6 +168,7 @@ def test_all_modules_were_read() -> None:
                 "call",
                 "reconnect",
                 "operations",
+                "prompts",
                 "transport",
                 "deadline",
                 "errors",
@@ -178,7 +179,8 @@ def test_all_modules_were_read() -> None:
         ),
         # Imported by every pytest run of an environment that has the package.
         ("testing.plugin", ("testing",), ("client", "gateway")),
-        ("state", ("deadline", "errors", "metrics", "notifier"), ()),
+        ("clause", (), ()),
+        ("state", ("clause", "deadline", "errors", "metrics", "notifier"), ()),
         ("pending", ("call", "errors"), ()),
         (
             "call",

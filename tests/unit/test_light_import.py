@@ -60,7 +60,6 @@ def test_the_names_are_imported_when_they_are_used() -> None:
         "opencode_sync",
         "opencode_sync.lazy",
         "opencode_sync.logger",
-        "opencode_sync.masking",
         "opencode_sync.testing",
         "opencode_sync.testing.plugin",
     }

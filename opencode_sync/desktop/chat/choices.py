@@ -34,11 +34,13 @@ class Choices(QWidget):
         """Whether the backend is one without models."""
         self.empty = False
         """Whether it has none that can be used."""
+        self.usable = False
+        """Whether it is known to have some."""
         self.models = Chooser(
-            "chat/model", self.tr("Model"), self.tr("Model: automatic"), settings, self
+            "chat/model", self.tr("Model"), self.tr("Model: auto"), settings, self
         )
         self.agents = Chooser(
-            "chat/agent", self.tr("Agent"), self.tr("Agent: automatic"), settings, self
+            "chat/agent", self.tr("Agent"), self.tr("Agent: auto"), settings, self
         )
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -61,7 +63,7 @@ class Choices(QWidget):
     def _got_models(self, models: IpcModelList) -> None:
         choices = model_choices(models)
         self.models.set_choices(choices)
-        self.refused, self.empty = False, not choices
+        self.refused, self.empty, self.usable = False, not choices, bool(choices)
         self.changed.emit()
 
     def _got_agents(self, agents: Sequence[OcAgentInfo]) -> None:
@@ -70,5 +72,5 @@ class Choices(QWidget):
     def _failed(self, error: BaseException) -> None:
         # Without lists one can still talk, but not to a backend that has no model at all.
         if isinstance(error, IpcUnsupportedOperationError):
-            self.refused = True
+            self.refused, self.usable = True, False
             self.changed.emit()

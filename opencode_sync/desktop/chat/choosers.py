@@ -10,10 +10,18 @@ from PySide6.QtCore import (
     QModelIndex,
     QPersistentModelIndex,
     QSettings,
+    QSize,
     Qt,
     Signal,
 )
-from PySide6.QtWidgets import QComboBox, QCompleter, QSizePolicy, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QCompleter,
+    QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QWidget,
+)
 
 from opencode_sync.desktop.chat.words import hint, line
 from opencode_sync.types import OcAgentInfo
@@ -24,6 +32,9 @@ __all__ = ["Choice", "Chooser", "agent_choices", "model_choices"]
 _Index = QModelIndex | QPersistentModelIndex
 _NONE: Final = QModelIndex()
 _CHARACTERS: Final = 18
+
+_MARGIN: Final = 8
+"""Of the field for typing, left and right together, in device-independent pixels."""
 
 
 class Choice(NamedTuple):
@@ -110,7 +121,6 @@ class Chooser(QComboBox):
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(_CHARACTERS)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self.setMinimumWidth(90)
         completer = QCompleter(self._rows, self)
         completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
@@ -121,6 +131,16 @@ class Chooser(QComboBox):
         assert edit is not None
         edit.editingFinished.connect(self._edited)
         self._show_rows()
+        self.setMinimumWidth(self._least_width())
+
+    def _least_width(self) -> int:
+        """Return the width at which the first row's label can be read."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        metrics = self.fontMetrics()
+        text = QSize(metrics.horizontalAdvance(self._automatic) + _MARGIN, metrics.height())
+        kind = QStyle.ContentsType.CT_ComboBox
+        return self.style().sizeFromContents(kind, option, text, self).width()
 
     @property
     def value(self) -> str | None:

@@ -26,6 +26,12 @@ class Composer(QPlainTextEdit):
         super().__init__(parent)
         self.setAccessibleName(self.tr("Message"))
         self.setPlaceholderText(self.tr("Ask something. Enter sends, Shift+Enter begins a line."))
+        self.setToolTip(
+            self.tr(
+                "Enter sends, Shift+Enter begins a line. Esc stops a run. "
+                "Ctrl+L, or Esc without a run, leads back to the sessions."
+            )
+        )
         self.setTabChangesFocus(True)
         self.textChanged.connect(self._fit)
         self._fit()

@@ -11,7 +11,8 @@ from PySide6.QtCore import QObject, Signal
 
 from opencode_sync.cancel import CancelToken
 from opencode_sync.desktop.chat.asked import Questions
-from opencode_sync.desktop.chat.transcript import Entry, Transcript, entry_of
+from opencode_sync.desktop.chat.entry import Entry, entry_of
+from opencode_sync.desktop.chat.transcript import Transcript
 from opencode_sync.desktop.chat.usage import Usage
 from opencode_sync.desktop.dispatch.base import Delivery
 from opencode_sync.desktop.service import Service
@@ -231,11 +232,20 @@ class Conversation(QObject):
                     self.retry = None
                 elif isinstance(item, OtherEvent):
                     self.questions.look(item)
+                    self._look(item)
         self._ran |= changed
         for entry in changed.values():
             self.entry_changed.emit(entry)
         if changed or self.retry is not retry:
             self.state_changed.emit()
+
+    def _look(self, other: OtherEvent) -> None:
+        """Take the session as it is now, if the event says so: OpenCode gives it a title."""
+        event = other.event.event
+        if event.WhichOneof("event") == "session_updated":
+            session = event.session_updated.session
+            if session.id == self.session.id and session.title != self.session.title:
+                self._session_read(session)
 
     def _ended(self, result: PromptResult | None, error: BaseException | None) -> None:
         self._run, stopped = None, self.stopping
@@ -249,6 +259,8 @@ class Conversation(QObject):
         if error is not None and not stopped:
             self.run_error = error
             self._give_back(error)
+            if result is None:
+                self._mark_cut()
         self._prompt = None
         self.transcript_changed.emit()
         self.state_changed.emit()
@@ -257,6 +269,12 @@ class Conversation(QObject):
         if unclear or self._is_stale:
             self.load()
         self.refresh_session()
+
+    def _mark_cut(self) -> None:
+        """Remember that the rest of the answer was lost, for the history may have less of it."""
+        answers = [each for each in self._ran.values() if each.role == "assistant"]
+        for entry in answers[-1:]:
+            entry.cut = not entry.complete
 
     def _give_back(self, error: BaseException) -> None:
         """Return a prompt that cannot have reached OpenCode to whoever wrote it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 from PySide6.QtCore import QCoreApplication, Qt, QTimer
@@ -10,8 +9,9 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from opencode_sync.desktop.chat.budget import Budget
+from opencode_sync.desktop.chat.entry import Note
+from opencode_sync.desktop.chat.excerpt import json_excerpt
 from opencode_sync.desktop.chat.texts import MarkdownText, PlainText
-from opencode_sync.desktop.chat.transcript import Note
 from opencode_sync.desktop.chat.words import caption, hint, line
 from opencode_sync.messages import ToolCall
 
@@ -19,6 +19,9 @@ __all__ = ["Fold", "NoteView", "ReasoningView", "ToolView", "tool_title"]
 
 _TELLING: Final = ("command", "filePath", "path", "pattern", "query", "url", "description")
 """What tells tool calls apart, of their arguments: the first that there is."""
+
+_GIVEN: Final = 16_000
+"""Characters of a call's input, about."""
 
 _INDENT: Final = 18
 
@@ -159,7 +162,7 @@ class ToolView(Fold):
         assert self._boxes is not None
         given, result, came = self._boxes
         call = self._call
-        given.show_text(json.dumps(call.input, indent=2, ensure_ascii=False))
+        given.show_text(json_excerpt(call.input, _GIVEN, indent=2))
         result.setText(self.tr("Output") if call.error is None else self.tr("Error"))
         for each in (result, self.copy_button, came):
             each.setVisible(self._output is not None)

@@ -10,9 +10,10 @@ from PySide6.QtGui import QKeyEvent, QPalette
 from PySide6.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from opencode_sync.desktop.chat.budget import Budget
+from opencode_sync.desktop.chat.entry import Entry
 from opencode_sync.desktop.chat.message_view import MessageView
 from opencode_sync.desktop.chat.stretch import Stretch
-from opencode_sync.desktop.chat.transcript import Entry, Transcript
+from opencode_sync.desktop.chat.transcript import Transcript
 
 __all__ = ["HistoryView"]
 
@@ -111,7 +112,8 @@ class HistoryView(QScrollArea):
         """
         self._has_earlier = has_earlier
         self._update()
-        self._dirty |= {entry.key: entry for entry in self._stretch.shown}
+        for entry in self._stretch.shown:
+            self._mark(entry)
         if self._awaits_earlier and not self._stretch.at_start:
             self._awaits_earlier = False
             self.show_earlier()
@@ -120,8 +122,15 @@ class HistoryView(QScrollArea):
     def update_entry(self, entry: Entry) -> None:
         """Look at one entry again, which may be new."""
         self._update()
-        self._dirty[entry.key] = entry
+        self._mark(entry)
         self._plan(self._interval)
+
+    def _mark(self, entry: Entry) -> None:
+        """Have all of an entry looked at again."""
+        self._dirty[entry.key] = entry
+        view = self._views.get(entry.key)
+        if view is not None:
+            view.look_again()
 
     def _update(self) -> None:
         entries = [] if self._transcript is None else self._transcript.entries

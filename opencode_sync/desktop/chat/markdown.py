@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from PySide6.QtCore import QUrl
@@ -24,12 +25,14 @@ from PySide6.QtGui import (
     QTextTable,
 )
 
-__all__ = ["is_safe", "markdown_document", "open_link"]
+__all__ = ["is_safe", "markdown_document", "open_link", "plain_document"]
 
 _FEATURES: Final = (
     QTextDocument.MarkdownFeature.MarkdownDialectGitHub
     | QTextDocument.MarkdownFeature.MarkdownNoHTML
 )
+_DIRECTIONS: Final = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+"""What would have a text read otherwise than it is written, and nested takes Qt very long."""
 _SCHEMES: Final = ("http", "https")
 _CODE: Final = (QTextFormat.Property.BlockCodeFence, QTextFormat.Property.BlockCodeLanguage)
 _OF_LINKS: Final = (
@@ -68,10 +71,26 @@ def markdown_document(text: str, font: QFont, palette: QPalette) -> QTextDocumen
     document.setUndoRedoEnabled(False)
     document.setDefaultFont(font)
     document.setDocumentMargin(0)
-    document.setMarkdown(text, _FEATURES)
+    # A line before it, for what is at the very beginning between lines of dashes Qt would hide.
+    document.setMarkdown("\n" + _DIRECTIONS.sub("\ufffd", text), _FEATURES)
     # Before it is laid out: that is when Qt would look for pictures.
     _make_harmless(document, palette)
     _dress(document, palette)
+    return document
+
+
+def plain_document(text: str, font: QFont) -> QTextDocument:
+    """Return a text as a document that shows it as it was typed.
+
+    Args:
+        text: Any.
+        font: Of all of it.
+    """
+    document = QTextDocument()
+    document.setUndoRedoEnabled(False)
+    document.setDefaultFont(font)
+    document.setDocumentMargin(0)
+    document.setPlainText(_DIRECTIONS.sub("\ufffd", text))
     return document
 
 
@@ -81,8 +100,9 @@ def _make_harmless(document: QTextDocument, palette: QPalette) -> None:
     while block.isValid():
         found.extend(_links_and_pictures(block))
         block = block.next()
+    cursor = QTextCursor(document)
+    cursor.beginEditBlock()  # or the blocks would be looked through after each change
     for position, length, style in reversed(found):  # so that positions before it stay true
-        cursor = QTextCursor(document)
         cursor.setPosition(position)
         cursor.setPosition(position + length, QTextCursor.MoveMode.KeepAnchor)
         if style.isImageFormat():
@@ -96,6 +116,7 @@ def _make_harmless(document: QTextDocument, palette: QPalette) -> None:
             for each in _OF_LINKS:
                 style.clearProperty(each)
             cursor.setCharFormat(style)
+    cursor.endEditBlock()
 
 
 def _links_and_pictures(block: QTextBlock) -> list[tuple[int, int, QTextCharFormat]]:

@@ -9,9 +9,11 @@ from PySide6.QtGui import QGuiApplication, QPalette
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from opencode_sync.desktop.chat.budget import Budget
+from opencode_sync.desktop.chat.column import Column
+from opencode_sync.desktop.chat.entry import Entry, Note, Part, TextPart
+from opencode_sync.desktop.chat.failures import answer_failure
 from opencode_sync.desktop.chat.folds import NoteView, ReasoningView, ToolView
 from opencode_sync.desktop.chat.texts import MarkdownText
-from opencode_sync.desktop.chat.transcript import Entry, Note, Part, TextPart
 from opencode_sync.desktop.chat.words import line
 
 __all__ = ["MessageView"]
@@ -27,6 +29,8 @@ class MessageView(QFrame):
         super().__init__(parent)
         self.entry: Final = entry
         self._views: dict[str, _View] = {}
+        self._order: list[str] = []  # of the views in the column
+        self._next = 0  # the first part that has not been looked at since it may have changed
         self.setAutoFillBackground(True)
         self.setBackgroundRole(
             QPalette.ColorRole.AlternateBase if entry.role == "user" else QPalette.ColorRole.Base
@@ -51,13 +55,11 @@ class MessageView(QFrame):
         self._column.setContentsMargins(10, 4, 10, 8)
         self._column.setSpacing(4)
         self._column.addLayout(head)
-        self._parts = QVBoxLayout()
-        self._parts.setSpacing(2)
+        self._parts = Column(2)
         self._column.addLayout(self._parts)
         self._error = _label(self)
         self._error.setWordWrap(True)
         self._error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._error.setFont(font)
         self._error.hide()
         self._column.addWidget(self._error)
 
@@ -66,40 +68,77 @@ class MessageView(QFrame):
         """Who speaks, with which model and agent, and why it failed."""
         return [self._speaker, self._model, self._error]
 
+    def look_again(self) -> None:
+        """Have the next ``sync`` look at all parts: the entry has changed."""
+        self._next = 0
+
     def sync(self, budget: Budget) -> bool:
-        """Show the entry as it is now, as far as there is time.
+        """Show the entry as it is now, as far as there is time; at least one part of it.
 
         Returns:
-            False when some of it is not shown yet. Call it again then.
+            False when some of it is not shown yet. Call it again then: it goes on where it stopped.
         """
+        parts = list(self.entry.parts.items())
+        if self._next == 0:
+            self._show_head()
+            self._drop_old()
+            self._arrange([part_id for part_id, _ in parts if part_id in self._views])
+        for position in range(self._next, len(parts)):
+            part_id, part = parts[position]
+            view = self._views.get(part_id)
+            if view is None:
+                view = self._views[part_id] = _view_of(part, self, plain=self.entry.role == "user")
+                if position >= len(self._order):
+                    self._order.append(part_id)
+                    self._parts.append(view)
+                else:
+                    self._arrange([*self._order[:position], part_id, *self._order[position:]])
+            # What has changed its kind without anybody's telling comes to its own when they do.
+            if _fits(view, part) and not _show(view, part, budget):
+                self._next = position
+                return False
+            self._next = position + 1
+            if budget.over and self._next < len(parts):
+                return False
+        self._next = 0
+        return True
+
+    def _show_head(self) -> None:
         entry = self.entry
         user = entry.role == "user"
         self._speaker.setText(self.tr("You") if user else self.tr("Assistant"))
         about = "" if user else " · ".join(filter(None, (line(entry.model), line(entry.agent))))
         self._model.setText(about)
         self.copy_button.setVisible(bool(entry.parts))
-        self._error.setText(self.tr("Failed: {0}").format(line(entry.error or "", 500)))
-        self._error.setVisible(entry.error is not None)
-        self._drop_old()
-        complete = True
-        for position, (part_id, part) in enumerate(entry.parts.items()):
-            view = self._views.get(part_id)
-            if view is None:
-                if budget.over and position:
-                    return False
-                view = self._views[part_id] = _view_of(part, self)
-            if self._parts.indexOf(view) != position:
-                self._parts.insertWidget(position, view)
-            complete = _show(view, part, budget) and complete
-        return complete
+        self._show_end()
+
+    def _show_end(self) -> None:
+        """Say how the message ended, if it is not whole."""
+        entry = self.entry
+        said = ""
+        if entry.error is not None:
+            said = answer_failure(entry.error_kind, entry.error)
+        elif entry.cut:
+            said = self.tr("Cut off: the connection was lost while this was written.")
+        font = self._error.font()
+        font.setBold(entry.error is not None and entry.error_kind != "aborted")
+        self._error.setFont(font)
+        self._error.setText(said)
+        self._error.setVisible(bool(said))
 
     def _drop_old(self) -> None:
-        for part_id in list(self._views):
-            view, part = self._views[part_id], self.entry.parts.get(part_id)
+        for part_id, view in list(self._views.items()):
+            part = self.entry.parts.get(part_id)
             if part is None or not _fits(view, part):
-                self._parts.removeWidget(view)
+                view.hide()
                 view.deleteLater()
                 del self._views[part_id]
+
+    def _arrange(self, order: list[str]) -> None:
+        """Have the views in this order."""
+        if order != self._order:
+            self._order = order
+            self._parts.fill(self._views[part_id] for part_id in order)
 
     def _copy_text(self) -> None:
         QGuiApplication.clipboard().setText(self.entry.text)
@@ -111,9 +150,9 @@ def _label(parent: QWidget) -> QLabel:
     return label
 
 
-def _view_of(part: Part, parent: QWidget) -> _View:
+def _view_of(part: Part, parent: QWidget, *, plain: bool) -> _View:
     if isinstance(part, TextPart):
-        return ReasoningView(parent) if part.reasoning else MarkdownText(parent)
+        return ReasoningView(parent) if part.reasoning else MarkdownText(parent, plain=plain)
     if isinstance(part, Note):
         return NoteView(parent)
     return ToolView(parent)

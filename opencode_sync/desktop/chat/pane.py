@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QSettings, Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
@@ -15,13 +17,15 @@ from PySide6.QtWidgets import (
 )
 
 from opencode_sync.desktop.chat.choices import Choices
+from opencode_sync.desktop.chat.closing import ClosingQuestion
 from opencode_sync.desktop.chat.composer import Composer
 from opencode_sync.desktop.chat.conversation import Conversation
+from opencode_sync.desktop.chat.entry import Entry
+from opencode_sync.desktop.chat.focus import Focus
 from opencode_sync.desktop.chat.history_view import HistoryView
 from opencode_sync.desktop.chat.notice import Notice
 from opencode_sync.desktop.chat.question_area import QuestionArea
 from opencode_sync.desktop.chat.run_bar import RunBar
-from opencode_sync.desktop.chat.transcript import Entry
 from opencode_sync.desktop.chat.words import line
 from opencode_sync.desktop.service import Service
 from opencode_sync.errors import IpcUnsupportedOperationError
@@ -47,6 +51,9 @@ class ChatPane(QWidget):
     session_busy_changed = Signal(str, bool)
     """A session's id, and whether a run of this pane's goes on in it."""
 
+    left = Signal()
+    """The user wants the keyboard to be where it was before: with the list of sessions."""
+
     def __init__(
         self, service: Service, parent: QWidget | None = None, *, settings: QSettings | None = None
     ) -> None:
@@ -63,6 +70,7 @@ class ChatPane(QWidget):
         self._running: dict[str, Conversation] = {}
         self._drafts: dict[str, str] = {}  # what was written and not sent, by session
         self._closed = False
+        self.closing = ClosingQuestion(self)
         settings = QSettings() if settings is None else settings
         self._build(settings)
         self._connect()
@@ -94,6 +102,7 @@ class ChatPane(QWidget):
         self.usage.setWordWrap(True)
         self.usage.setAccessibleName(self.tr("Tokens and cost"))
         self.questions = QuestionArea(self)
+        self._focus = Focus(self.composer, self.questions, self.choices)
         page = QWidget(self)
         column = QVBoxLayout(page)
         column.addWidget(self.title)
@@ -109,6 +118,7 @@ class ChatPane(QWidget):
         column.addLayout(row)
         column.addWidget(self.usage)
         self.placeholder = QLabel(self.tr("Choose a session to see its conversation."), self)
+        self.placeholder.setTextFormat(Qt.TextFormat.PlainText)
         self.placeholder.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.placeholder.setWordWrap(True)
         self._pages = QStackedLayout(self)
@@ -122,11 +132,14 @@ class ChatPane(QWidget):
         self.stop_button.clicked.connect(self.stop)
         self.history.earlier_wanted.connect(self._load_earlier)
         self.notice.retry_wanted.connect(self.reload)
-        self.choices.changed.connect(self._show_state)
+        self.choices.changed.connect(self._on_choices)
         self._service.connected.connect(self.reload)
         escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
         escape.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        escape.activated.connect(self.stop)
+        escape.activated.connect(self._escape)
+        leave = QShortcut(QKeySequence("Ctrl+L"), self)
+        leave.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        leave.activated.connect(self.left)
 
     # --- Which session ---
 
@@ -169,6 +182,15 @@ class ChatPane(QWidget):
         if talk is not None:
             talk.load()
 
+    def update_session(self, session: OcSessionInfo) -> None:
+        """Take a session as it is now, such as with another title, if it is known here."""
+        talk = self._conversation
+        if talk is None or session.id != talk.session.id:
+            talk = self._running.get(session.id)
+        if talk is not None:
+            talk.session = session
+            self._show_state()
+
     def _begin(self, session: OcSessionInfo) -> Conversation:
         talk = Conversation(self._service, session, self)
         talk.state_changed.connect(lambda: self._on_state(talk))
@@ -183,6 +205,16 @@ class ChatPane(QWidget):
         if not talk.running:
             talk.close()
             talk.deleteLater()
+
+    def forget_session(self, session_id: str) -> None:
+        """End and drop whatever there is of a session that does not exist any more."""
+        if self.session_id == session_id:
+            self.show_session(None)
+        self._drafts.pop(session_id, None)
+        talk = self._running.get(session_id)
+        if talk is not None:
+            talk.close()
+            self._on_state(talk)
 
     def reload(self) -> None:
         """Read the shown session's messages again, and what there is to choose."""
@@ -210,6 +242,31 @@ class ChatPane(QWidget):
         """Abort the shown session's run, if there is one."""
         if self._conversation is not None:
             self._conversation.stop()
+
+    def _escape(self) -> None:
+        if self._conversation is not None and self._conversation.running:
+            self.stop()
+        else:
+            self.left.emit()
+
+    # --- The keyboard ---
+
+    def take_focus(self) -> None:
+        """Have the keyboard in the message box, as soon as there is a model to write to."""
+        if self._conversation is not None and not self._no_model:
+            self._focus.take()
+
+    def _on_choices(self) -> None:
+        self._show_state()
+        self._focus.choices_changed()
+
+    def may_close(self, close: Callable[[], object]) -> bool:
+        """Return whether the window may close now.
+
+        Args:
+            close: Tries it again, once the user has agreed to end what is running.
+        """
+        return self.closing.may_close(close, running=bool(self._running))
 
     # --- What a conversation says ---
 
@@ -281,7 +338,11 @@ class ChatPane(QWidget):
 
     def _show_questions(self) -> None:
         talk = self._conversation
+        had_focus = self.questions.isAncestorOf(QApplication.focusWidget() or self)
         self.questions.show_questions(None if talk is None else talk.questions)
+        if had_focus and self.questions.form is None:
+            self.composer.setFocus()
+        self._focus.question_changed()
 
     @property
     def _no_model(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from opencode_sync.desktop.chat.asked import Asked, Questions
@@ -17,9 +18,12 @@ __all__ = ["QuestionArea"]
 class QuestionArea(QWidget):
     """Shows one question at a time. Hidden while there is none.
 
-    The keyboard stays where it is when a question comes: what is being typed must not become its
-    answer.
+    Nothing here takes the keyboard: what is being typed must not become an answer. See
+    ``focus_stops`` for whoever knows that nothing is.
     """
+
+    answered = Signal()
+    """The user has answered; what was used for it is about to be disabled."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Make one without a question."""
@@ -30,6 +34,12 @@ class QuestionArea(QWidget):
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self.hide()
+
+    @property
+    def focus_stops(self) -> list[QWidget]:
+        """What the tab key leads to, in its order; the first answers nothing by itself."""
+        inside = [] if self.form is None else self.form.findChildren(QWidget)
+        return [each for each in inside if each.focusPolicy() & Qt.FocusPolicy.TabFocus]
 
     def show_questions(self, questions: Questions | None) -> None:
         """Show the oldest of these as it is now."""
@@ -56,6 +66,7 @@ class QuestionArea(QWidget):
     def _permission_form(self, questions: Questions, asked: PermissionAsked) -> PermissionForm:
         def reply(word: Literal["once", "always", "reject"], message: str) -> None:
             questions.reply_permission(asked, word, message or None)
+            self.answered.emit()
 
         form = PermissionForm(asked, self)
         form.replied.connect(reply)
@@ -64,6 +75,7 @@ class QuestionArea(QWidget):
     def _question_form(self, questions: Questions, asked: QuestionAsked) -> QuestionForm:
         def reply(answers: Sequence[Sequence[str]] | None) -> None:
             questions.reply_question(asked, answers)
+            self.answered.emit()
 
         form = QuestionForm(asked, self)
         form.replied.connect(reply)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Final, Literal
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from opencode_sync.desktop.chat.excerpt import json_excerpt, shortened
 from opencode_sync.desktop.chat.texts import PlainText
 from opencode_sync.desktop.chat.words import caption, hint, line
 from opencode_sync.printable import printable_block
@@ -31,6 +32,15 @@ __all__ = ["PermissionForm", "QuestionForm"]
 
 _HIGHEST: Final = 260
 """Of what is asked, in device-independent pixels; more than that scrolls."""
+
+_QUESTION: Final = (4_000, 100)
+"""Characters and lines of a question that are shown."""
+
+_OPTIONS: Final = 50
+"""Possible answers of a question that are shown."""
+
+_QUESTIONS: Final = 20
+"""Questions that are shown at once."""
 
 _DETAILS: Final = 20_000
 """Characters of what a tool says about its request."""
@@ -49,30 +59,31 @@ class PermissionForm(QFrame):
         column = QVBoxLayout(self)
         said = self.tr("The model asks for permission: {0}").format(line(asked.permission))
         column.addWidget(_title(said, self))
-        about = PlainText(self.tr("What is asked for"), self)
-        about.show_text(_permission_text(asked))
-        column.addWidget(about)
+        self.about = PlainText(self.tr("What is asked for"), self)
+        self.about.show_text(_permission_text(asked))
+        column.addWidget(self.about)
         self.once = QPushButton(self.tr("Allow &once"), self)
         self.always = QPushButton(self.tr("&Always allow"), self)
         self.always.setToolTip(self.tr("From now on, in every session of the project"))
         self.reject = QPushButton(self.tr("&Reject"), self)
         self.why = QLineEdit(self)
-        self.why.setPlaceholderText(self.tr("Instead… (the run goes on with what you write here)"))
+        self.why.setPlaceholderText(self.tr("Or write what to do instead, and press Enter"))
         self.why.setAccessibleName(self.tr("What the model is told when you reject"))
         row = QHBoxLayout()
         for each in (self.once, self.always, self.reject):
             each.setAutoDefault(False)
             row.addWidget(each)
-        row.addWidget(self.why, 1)
+        row.addStretch(1)
         column.addLayout(row)
+        column.addWidget(self.why)  # a line of its own, or the hint in it is cut
         self.once.clicked.connect(lambda: self._reply("once"))
         self.always.clicked.connect(lambda: self._reply("always"))
         self.reject.clicked.connect(lambda: self._reply("reject"))
         self.why.returnPressed.connect(lambda: self._reply("reject"))
 
     def _reply(self, reply: Literal["once", "always", "reject"]) -> None:
-        self.setEnabled(False)
         self.replied.emit(reply, self.why.text().strip() if reply == "reject" else "")
+        self.setEnabled(False)  # until the answer has got through, or has not
 
 
 class QuestionForm(QFrame):
@@ -88,13 +99,18 @@ class QuestionForm(QFrame):
         inside = QWidget(self)
         items = QVBoxLayout(inside)
         items.setContentsMargins(0, 0, 0, 0)
-        self.items: Final = [_Item(item, inside) for item in asked.items]
+        self.items: Final = [_Item(item, inside) for item in asked.items[:_QUESTIONS]]
+        self._left_out = len(asked.items) - len(self.items)
         for each in self.items:
             items.addWidget(each)
             each.changed.connect(self._check)
+        if self._left_out:
+            more = self.tr("{0} questions more are not shown, and stay without an answer.")
+            items.addWidget(_label(more.format(self._left_out), inside))
         area = QScrollArea(self)
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # what is in it scrolls it
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inside)
         area.setFixedHeight(min(inside.sizeHint().height() + 4, _HIGHEST))
@@ -111,16 +127,19 @@ class QuestionForm(QFrame):
         column.addWidget(_title(self.tr("The model asks"), self))
         column.addWidget(area)
         column.addLayout(row)
-        self.answer.clicked.connect(lambda: self._reply([each.answers for each in self.items]))
+        self.answer.clicked.connect(lambda: self._reply(self._answers()))
         self.dismiss.clicked.connect(lambda: self._reply(None))
         self._check()
 
     def _check(self) -> None:
         self.answer.setEnabled(all(each.answers for each in self.items))
 
+    def _answers(self) -> list[list[str]]:
+        return [each.answers for each in self.items] + [[] for _ in range(self._left_out)]
+
     def _reply(self, answers: Sequence[Sequence[str]] | None) -> None:
-        self.setEnabled(False)
         self.replied.emit(answers)
+        self.setEnabled(False)
 
 
 class _Item(QGroupBox):
@@ -131,11 +150,12 @@ class _Item(QGroupBox):
     def __init__(self, item: QuestionItem, parent: QWidget) -> None:
         super().__init__(caption(item.header), parent)
         column = QVBoxLayout(self)
-        column.addWidget(_label(printable_block(item.question), self))
+        column.addWidget(_label(printable_block(shortened(item.question, *_QUESTION)), self))
         self._several = item.multiple
-        self._labels = [option.label for option in item.options]
+        options = item.options[:_OPTIONS]
+        self._labels = [option.label for option in options]
         self.buttons: list[QAbstractButton] = []
-        for option in item.options:
+        for option in options:
             shown = f"{option.label} — {option.description}" if option.description else option.label
             button: QAbstractButton
             button = (QCheckBox if item.multiple else QRadioButton)(caption(shown), self)
@@ -143,6 +163,9 @@ class _Item(QGroupBox):
             button.toggled.connect(self.changed)
             self.buttons.append(button)
             column.addWidget(button)
+        if len(item.options) > len(options):
+            more = self.tr("{0} possible answers more are not shown.")
+            column.addWidget(_label(more.format(len(item.options) - len(options)), self))
         self.other: QLineEdit | None = None
         if item.custom or not item.options:
             self.other = QLineEdit(self)
@@ -186,11 +209,41 @@ def _title(text: str, parent: QWidget) -> QLabel:
     return label
 
 
+_PATHS: Final = ("filepath", "filePath", "path")
+_ITSELF: Final = ("command", *_PATHS)
+"""Under these names tools say what they want to do or to touch: that needs no name."""
+
+
 def _permission_text(asked: PermissionAsked) -> str:
-    """Return what is asked for, with whatever the tool says about it."""
-    lines = [printable_block(each) for each in asked.patterns] or ["*"]
+    """Return what is asked for, each thing once, with whatever else the tool says about it."""
+    lines: list[str] = []
+    others: list[str] = []
     for name, value in asked.metadata.items():
-        said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        if said and said not in asked.patterns:
-            lines.append(f"{line(name)}: {printable_block(said[:_DETAILS])}")
-    return "\n".join(lines)
+        said = value if isinstance(value, str) else json_excerpt(value, _DETAILS)
+        if not said or said in asked.patterns:
+            continue
+        shown = printable_block(shortened(said, _DETAILS))
+        if name in _ITSELF:
+            lines.append(shown)
+        else:
+            others.append(f"{line(name)}:{chr(10) if chr(10) in shown else ' '}{shown}")
+    patterns = [each for each in asked.patterns if not _is_said(each, asked.metadata)]
+    lines[:0] = [printable_block(shortened(each, _DETAILS)) for each in dict.fromkeys(patterns)]
+    return "\n".join([*(lines or ["*"]), *others])
+
+
+def _is_said(pattern: str, metadata: Mapping[str, Any]) -> bool:
+    """Return whether the tool says in full what a pattern says in part.
+
+    Commands come in their pieces as well, and a path in the form that permissions are kept in.
+    """
+    command = metadata.get("command")
+    if isinstance(command, str) and pattern != command and pattern in _pieces(command[:_DETAILS]):
+        return True
+    paths = (metadata.get(name) for name in _PATHS)
+    return any(isinstance(each, str) and each.endswith(f"/{pattern}") for each in paths)
+
+
+def _pieces(command: str) -> set[str]:
+    """Return the commands that a line of the shell is put together of."""
+    return {each.strip() for each in re.split(r"&&|\|\||[;|&\n]", command)}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
-from PySide6.QtCore import QCoreApplication, Qt, QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
 
 from opencode_sync.desktop.chat.conversation import Conversation
+from opencode_sync.desktop.chat.failures import retry_hint, run_failure
 from opencode_sync.desktop.chat.words import line
-from opencode_sync.errors import IpcError, IpcPromptError
+from opencode_sync.errors import IpcPromptError
 
-__all__ = ["RunBar", "failure_text"]
+__all__ = ["RunBar"]
 
 _TICK_MS: Final = 1000
 
@@ -77,7 +79,7 @@ class RunBar(QWidget):
                 )
             return " · ".join(said)
         if talk.run_error is not None:
-            return failure_text(talk.run_error)
+            return _why(talk, talk.run_error)
         return self.tr("Loading messages…") if talk.loading else ""
 
     def _doing(self, talk: Conversation) -> str:
@@ -87,38 +89,25 @@ class RunBar(QWidget):
             return self.tr("Waiting for your answer")
         if talk.retry is not None:
             refused = self.tr("The provider refused: {0}").format(line(talk.retry.message, 300))
-            when = talk.retry.next_at
+            when = _clock(talk.retry.next_at)
             again = self.tr("Try {0}").format(talk.retry.attempt + 1)
-            if when is not None:
-                again = self.tr("{0} at {1}").format(again, f"{when.astimezone():%H:%M:%S}")
+            if when:
+                again = self.tr("{0} at {1}").format(again, when)
             return f"{refused} · {again}"
         return self.tr("Working… {0} s").format(int(talk.seconds))
 
 
-def failure_text(error: BaseException) -> str:
-    """Return why a run failed: its kind in words, and the reason."""
-    translate = QCoreApplication.translate
-    if not isinstance(error, IpcPromptError):
-        reason = error.message if isinstance(error, IpcError) else ""
-        reason = reason or translate("RunBar", "an unexpected error occurred")
-        return translate("RunBar", "The run ended: {0}").format(line(reason, 500))
-    kinds = {
-        "provider_auth": translate("RunBar", "The provider did not accept the credentials"),
-        "api": translate("RunBar", "The provider refused"),
-        "rate_limited": translate("RunBar", "The provider allows no more requests for now"),
-        "context_overflow": translate("RunBar", "The conversation is too long for the model"),
-        "output_length": translate("RunBar", "The answer was cut off: it became too long"),
-        "incomplete": translate("RunBar", "The answer broke off"),
-        "content_filter": translate("RunBar", "The provider filtered the answer"),
-        "permission_rejected": translate("RunBar", "The run ended by what you rejected"),
-        "aborted": translate("RunBar", "The run was aborted"),
-        "timeout": translate("RunBar", "The run took too long"),
-        "unknown_model": translate("RunBar", "There is no such model"),
-        "unknown_agent": translate("RunBar", "There is no such agent"),
-        "unknown_session": translate("RunBar", "There is no such session any more"),
-    }
-    title = kinds.get(error.kind, translate("RunBar", "The run failed ({0})").format(error.kind))
-    said = f"{title}. {line(error.message, 500)}"
-    if error.retryable:
-        said = f"{said}. {translate('RunBar', 'Sending it again may help.')}"
-    return said
+def _clock(when: datetime | None) -> str:
+    """Return a time of day; "" for none, and for one that is in no calendar here."""
+    try:
+        return "" if when is None else f"{when.astimezone():%H:%M:%S}"
+    except (OverflowError, OSError, ValueError):  # depends on the system and its time zone
+        return ""
+
+
+def _why(talk: Conversation, error: BaseException) -> str:
+    """Return why the run failed, as far as its last message does not say so itself."""
+    last = talk.transcript.entries[-1:]
+    if isinstance(error, IpcPromptError) and any(entry.error is not None for entry in last):
+        return retry_hint() if error.retryable else ""
+    return run_failure(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from opencode_sync.desktop.chat.transcript import Entry
+from opencode_sync.desktop.chat.entry import Entry
 
 __all__ = ["Stretch"]
 

@@ -1,4 +1,4 @@
-"""Widgets that show text: Markdown as high as it is, and plain text in a box."""
+"""Widgets that show text: as high as it is, Markdown or as typed, and plain text in a box."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from PySide6.QtWidgets import (
 )
 
 from opencode_sync.desktop.chat.budget import Budget
-from opencode_sync.desktop.chat.markdown import markdown_document, open_link
-from opencode_sync.desktop.chat.segments import Segments
+from opencode_sync.desktop.chat.markdown import markdown_document, open_link, plain_document
+from opencode_sync.desktop.chat.segments import Segments, plain_pieces
 from opencode_sync.desktop.chat.words import hint
 
 __all__ = ["MarkdownText", "PlainText"]
@@ -48,10 +48,11 @@ _SCROLLING: Final = frozenset(
 
 
 class _Piece(QTextBrowser):
-    """A piece of Markdown, as high as it is at its width, without scroll bars."""
+    """A piece of text, as high as it is at its width, without scroll bars."""
 
-    def __init__(self, text: str, parent: QWidget) -> None:
+    def __init__(self, text: str, parent: QWidget, *, plain: bool) -> None:
         super().__init__(parent)
+        self._plain = plain
         self._text = ""
         self._shown: QTextDocument | None = None
         # Layouts ask for the same widths again and again, each of which is a layout of the text.
@@ -67,9 +68,11 @@ class _Piece(QTextBrowser):
         self.setSizePolicy(policy)
         self.anchorClicked.connect(open_link)
         self.highlighted.connect(self._hovered)
-        self.show_markdown(text)
+        # Or it would be laid out for another width first.
+        self.resize(parent.width(), self.height())
+        self.show_text(text)
 
-    def show_markdown(self, text: str) -> None:
+    def show_text(self, text: str) -> None:
         """Show this, unless it is what is shown."""
         if text == self._text:
             return
@@ -77,7 +80,11 @@ class _Piece(QTextBrowser):
         self._render()
 
     def _render(self) -> None:
-        document = markdown_document(self._text, self.font(), self.palette())
+        document = (
+            plain_document(self._text, self.font())
+            if self._plain
+            else markdown_document(self._text, self.font(), self.palette())
+        )
         document.setTextWidth(self.viewport().width())
         document.setParent(self)
         self.setDocument(document)
@@ -133,10 +140,17 @@ class _Piece(QTextBrowser):
 class MarkdownText(QWidget):
     """A text of Markdown that may grow. What it costs to show more does not grow with it."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        """Make one that says nothing."""
+    def __init__(self, parent: QWidget | None = None, *, plain: bool = False) -> None:
+        """Make one that says nothing.
+
+        Args:
+            parent: The Qt parent.
+            plain: Whether it shows texts as they were typed, and not as Markdown.
+        """
         super().__init__(parent)
+        self._plain = plain
         self._segments = Segments()
+        self._complete: str | None = None  # the text, when all of it is shown
         self._pieces: list[_Piece] = []
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
@@ -149,21 +163,29 @@ class MarkdownText(QWidget):
         Returns:
             False when some of it is not shown yet. Call it again then.
         """
-        wanted = self._segments.update(text[:_LONGEST])
+        if text is self._complete:
+            return True
+        self._complete = None
+        shown = text[:_LONGEST]
+        segments = self._segments
+        wanted = plain_pieces(shown) if self._plain else segments.update(shown, budget)
         while len(self._pieces) > len(wanted):
             piece = self._pieces.pop()
             self._column.removeWidget(piece)
             piece.deleteLater()
         for piece, segment in zip(self._pieces, wanted, strict=False):
-            piece.show_markdown(segment)
+            piece.show_text(segment)
         for segment in wanted[len(self._pieces) :]:
-            piece = _Piece(segment, self)
+            piece = _Piece(segment, self, plain=self._plain)
             self._pieces.append(piece)
             self._column.addWidget(piece)
             if budget.over:
                 break
-        self._tell_rest(len(text) - _LONGEST)
-        return len(self._pieces) == len(wanted)
+        self._tell_rest(len(text) - len(shown) + segments.left_out)
+        if len(self._pieces) < len(wanted) or not segments.complete:
+            return False
+        self._complete = text
+        return True
 
     def _tell_rest(self, more: int) -> None:
         if more <= 0:

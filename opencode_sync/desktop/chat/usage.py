@@ -8,7 +8,7 @@ from typing import Self
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
-from opencode_sync.desktop.chat.transcript import Entry
+from opencode_sync.desktop.chat.entry import Entry
 from opencode_sync.messages import MessageTokens
 from opencode_sync.types import OcSessionInfo
 

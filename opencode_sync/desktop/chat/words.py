@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from typing import Final
 
+from opencode_sync.desktop.plain import plain_tooltip
 from opencode_sync.printable import printable
 
 __all__ = ["caption", "hint", "line"]
@@ -24,4 +24,4 @@ def caption(text: str, limit: int = _SHOWN) -> str:
 
 def hint(text: str) -> str:
     """Return the same for a tooltip, which Qt would read as HTML."""
-    return html.escape(line(text, 500))
+    return plain_tooltip(line(text, 500))

@@ -169,6 +169,7 @@ class Dispatcher(ABC):
                 it, ends with its next item.
             items: Gets one or more items, in order. It is not called again before it has returned.
             ended: Gets None when the stream came to its end, or what ``open`` or reading raised.
+                It is not called after the ``cancel()`` of what this returns, nor after ``close``.
             missed: Gets the number of events that are missing after those before
                 (``IpcSlowConsumerError``); the stream goes on. None has it logged, as a warning.
         """

@@ -16,6 +16,7 @@ class CountBadge(QLabel):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setTextFormat(Qt.TextFormat.PlainText)
         self.setContentsMargins(8, 2, 8, 2)
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.hide()

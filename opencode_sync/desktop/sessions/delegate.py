@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette, QPen
 from PySide6.QtWidgets import (
     QLineEdit,
@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from opencode_sync.desktop.sessions.listing import SessionRecord
-from opencode_sync.desktop.sessions.model import Role
+from opencode_sync.desktop.sessions.model import MOST_TITLE, Role
 from opencode_sync.desktop.theme import Tone, colours_of, secondary
 
 __all__ = ["Badge", "SessionDelegate", "badges_of"]
@@ -27,7 +27,8 @@ _PADDING: Final = 9  # within it
 _LINES_APART: Final = 5
 _BADGE_PADDING: Final = 6
 _ROUND: Final = 6.0
-_MOST_TITLE: Final = 1000  # characters: OpenCode's own limit is far below
+_AS_GIVEN: Final = "given"  # the property of an editor that holds what it began with
+_MOST_DRAWN: Final = 1000  # characters of a line; none is wide enough for half
 
 
 class Badge(NamedTuple):
@@ -45,7 +46,7 @@ def badges_of(record: SessionRecord, files: str, file: str) -> list[Badge]:
         files: How to say several files, with {0} for the number.
         file: How to say one.
     """
-    if record.summary is None:
+    if record.summary is None or not any(record.summary):
         return []
     added, deleted, count = record.summary
     return [
@@ -137,9 +138,20 @@ class SessionDelegate(QStyledItemDelegate):
     def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: _Index) -> QWidget:
         """See ``QStyledItemDelegate``."""
         editor = QLineEdit(parent)
-        editor.setMaxLength(_MOST_TITLE)
+        editor.setMaxLength(MOST_TITLE)
         editor.setAccessibleName(self.tr("New title"))
         return editor
+
+    def setEditorData(self, editor: QWidget, index: _Index) -> None:
+        """See ``QStyledItemDelegate``."""
+        super().setEditorData(editor, index)
+        # Not that of the model: the field may have cut it.
+        editor.setProperty(_AS_GIVEN, editor.property("text"))
+
+    def setModelData(self, editor: QWidget, model: QAbstractItemModel, index: _Index) -> None:
+        """See ``QStyledItemDelegate``: a title that nobody has changed is left alone."""
+        if editor.property("text") != editor.property(_AS_GIVEN):
+            super().setModelData(editor, model, index)
 
     def updateEditorGeometry(
         self, editor: QWidget, option: QStyleOptionViewItem, index: _Index
@@ -160,5 +172,6 @@ def _bold(font: QFont) -> QFont:
 def _draw_text(painter: QPainter, line: QRect, font: QFont, colour: QColor, text: str) -> None:
     painter.setFont(font)
     painter.setPen(colour)
-    shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, line.width())
+    shown = text[:_MOST_DRAWN]
+    shown = QFontMetrics(font).elidedText(shown, Qt.TextElideMode.ElideRight, line.width())
     painter.drawText(line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)

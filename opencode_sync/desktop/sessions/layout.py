@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
-from PySide6.QtCore import Signal
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QAction, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
     QStackedWidget,
+    QStyle,
     QVBoxLayout,
     QWidget,
 )
 
+from opencode_sync.desktop.plain import plain_label
 from opencode_sync.desktop.sessions.count_badge import CountBadge
 from opencode_sync.desktop.sessions.listing import SortOrder
 from opencode_sync.desktop.sessions.model import SessionModel
@@ -27,6 +29,10 @@ from opencode_sync.desktop.sessions.view import SessionView
 from opencode_sync.desktop.symbols import Symbol
 
 __all__ = ["PageParts", "Shown"]
+
+
+_BESIDE: Final = 10
+"""Pixels on each side of a button's text."""
 
 
 class Shown(IntEnum):
@@ -49,11 +55,12 @@ class PageParts(QWidget):
         self, model: SessionModel, order: SortOrder, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self.heading = QLabel(self.tr("Sessions"))
+        self.heading = plain_label(self.tr("Sessions"))
         font = self.heading.font()
         font.setPointSizeF(font.pointSizeF() * 1.6)
         font.setBold(True)
         self.heading.setFont(font)
+        self.heading.setMinimumWidth(1)  # it goes before it is cut off
         self.count = CountBadge()
         self.refresh = QPushButton()
         self.new = QPushButton()
@@ -121,7 +128,19 @@ class PageParts(QWidget):
         column.addWidget(self.bar)
         column.addWidget(self.stack, 1)
         column.addWidget(self.pager)
+        for action in (self.pager.first_action, self.pager.last_action):
+            # Not of the chat beside, whose keys these are as well.
+            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            self.addAction(action)
         column.addLayout(_row(self.rename, self.copy, None, self.delete))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """See ``QWidget``: where there is little room, the heading is what can be spared."""
+        super().resizeEvent(event)
+        row = (self.heading, self.count, self.refresh, self.new)
+        gaps = len(row) * self.style().pixelMetric(QStyle.PixelMetric.PM_LayoutHorizontalSpacing)
+        needed = sum(each.sizeHint().width() for each in row) + gaps
+        self.heading.setVisible(self.width() >= needed)
 
     def bind(self, button: QPushButton, action: QAction) -> None:
         """Have a button say, do and be what an action is."""
@@ -129,6 +148,8 @@ class PageParts(QWidget):
         button.setText(action.text())
         button.setAccessibleName(action.text())
         button.setToolTip(f"{action.text()} ({key})" if key else action.text())
+        # Not the style's least width, for the window may be narrow.
+        button.setMinimumWidth(button.fontMetrics().horizontalAdvance(action.text()) + 2 * _BESIDE)
         button.setEnabled(action.isEnabled())
         button.clicked.connect(action.trigger)
         action.enabledChanged.connect(button.setEnabled)

@@ -8,11 +8,15 @@ from enum import Enum
 from operator import attrgetter
 from typing import Final
 
+from opencode_sync.desktop.sessions.titles import title_key
 from opencode_sync.types import OcSessionInfo
 
 __all__ = ["PAGE_SIZE", "Listing", "SessionRecord", "SortOrder", "record_of", "records_of"]
 
 PAGE_SIZE: Final = 10
+
+_LONGEST: Final = 500
+"""Characters of a title that are shown, searched and compared; one of megabytes takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class SessionRecord:
 
     id: str
     title: str
+    """Its beginning, where it is very long."""
+
     created: int
     updated: int
     summary: tuple[int, int, int] | None
@@ -28,6 +34,9 @@ class SessionRecord:
 
     searched: str
     """What a search looks into."""
+
+    by_title: str
+    """What the order by title compares."""
 
     info: OcSessionInfo
     """The session itself."""
@@ -40,13 +49,15 @@ def record_of(session: OcSessionInfo) -> SessionRecord:
         changes = session.summary
         summary = (changes.additions, changes.deletions, changes.files)
     time = session.time
+    title = session.title[:_LONGEST]
     return SessionRecord(
         id=session.id,
-        title=session.title,
+        title=title,
         created=time.created,
         updated=time.updated,
         summary=summary,
-        searched=f"{session.title}\n{session.id}".casefold(),
+        searched=f"{title}\n{session.id}".casefold(),
+        by_title=title_key(title),
         info=session,
     )
 
@@ -66,15 +77,14 @@ class SortOrder(Enum):
     """The newest session."""
 
     TITLE = "title"
-    """The first by the alphabet."""
+    """The first by the alphabet, numbers by their value; those without a title last."""
 
 
-# By one attribute, which is fast; sessions that have the same stay as they came. What is searched
-# begins with the title, already prepared for comparing.
+# By one attribute, which is fast; sessions that have the same stay as they came.
 _KEYS: Final = {
     SortOrder.UPDATED: (attrgetter("updated"), True),
     SortOrder.CREATED: (attrgetter("created"), True),
-    SortOrder.TITLE: (attrgetter("searched"), False),
+    SortOrder.TITLE: (attrgetter("by_title"), False),
 }
 
 

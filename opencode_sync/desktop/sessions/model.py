@@ -15,10 +15,15 @@ from PySide6.QtCore import (
     Signal,
 )
 
+from opencode_sync.desktop.plain import plain_tooltip
 from opencode_sync.desktop.sessions.listing import SessionRecord
+from opencode_sync.desktop.sessions.titles import shown_title
 from opencode_sync.desktop.times import Clock, relative_time
 
-__all__ = ["Role", "SessionModel"]
+__all__ = ["MOST_TITLE", "Role", "SessionModel"]
+
+MOST_TITLE: Final = 1000
+"""Characters of a title that are edited: OpenCode's own limit is far below."""
 
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -92,11 +97,11 @@ class SessionModel(QAbstractListModel):
             case Qt.ItemDataRole.DisplayRole:
                 return self._title(record)
             case Qt.ItemDataRole.EditRole:
-                return record.title
+                return record.info.title[:MOST_TITLE]  # what is shown may be less
             case Role.TIMES:
                 return self._times(record)
             case Qt.ItemDataRole.ToolTipRole:
-                return f"{self._title(record)}\n{record.id}\n{record.info.directory}".strip()
+                return plain_tooltip(self._title(record), record.id, record.info.directory)
             case Qt.ItemDataRole.AccessibleTextRole:
                 return self._spoken(record)
             case Qt.ItemDataRole.AccessibleDescriptionRole:
@@ -114,7 +119,7 @@ class SessionModel(QAbstractListModel):
         if role != Qt.ItemDataRole.EditRole or not index.isValid():
             return False
         record, title = self._rows[index.row()], str(value).strip()
-        if not title or title == record.title:
+        if not title or title == record.info.title:
             return False
         self.rename_wanted.emit(record.id, title)
         return True
@@ -122,8 +127,7 @@ class SessionModel(QAbstractListModel):
     # --- Texts ---
 
     def _title(self, record: SessionRecord) -> str:
-        # One line, whatever it holds.
-        return " ".join(record.title.split()) or self.tr("Untitled")
+        return shown_title(record.title) or self.tr("Untitled")
 
     def _times(self, record: SessionRecord) -> str:
         now = self._clock()
@@ -133,7 +137,7 @@ class SessionModel(QAbstractListModel):
 
     def _spoken(self, record: SessionRecord) -> str:
         parts = [self._title(record), self._times(record).replace("  ·  ", ", ")]
-        if record.summary is not None:
+        if record.summary is not None and any(record.summary):
             added, deleted, files = record.summary
             parts.append(
                 self.tr("{0} lines added, {1} deleted, {2} files").format(added, deleted, files)

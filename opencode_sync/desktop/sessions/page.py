@@ -28,7 +28,9 @@ from opencode_sync.desktop.sessions.listing import (
 )
 from opencode_sync.desktop.sessions.live import LiveSessions
 from opencode_sync.desktop.sessions.model import SessionModel
+from opencode_sync.desktop.sessions.titles import shown_title
 from opencode_sync.desktop.times import Clock, system_clock
+from opencode_sync.errors import IpcConnectionError
 from opencode_sync.types import OcSessionInfo
 
 __all__ = ["SessionPage"]
@@ -43,11 +45,17 @@ class SessionPage(QWidget):
     session_chosen = Signal(object)
     """The ``OcSessionInfo`` of the session to open."""
 
+    session_changed = Signal(object)
+    """The ``OcSessionInfo`` of a listed session that is not as it was, such as renamed."""
+
     session_removed = Signal(str)
     """The id of a session that is gone."""
 
     failed = Signal(object, str)
     """An exception, and what was tried, as the beginning of a sentence; "" for loading."""
+
+    acted = Signal()
+    """Something else is tried now: to create, rename or delete."""
 
     loaded = Signal()
     """The list is as new as the backend's."""
@@ -77,6 +85,7 @@ class SessionPage(QWidget):
         self._loading: Delivery | None = None
         self._is_loaded = False
         self._has_failed = False
+        self._is_creating = False
         self._question: QMessageBox | None = None
         self._model = SessionModel(clock, self)
         self.parts = PageParts(self._model, order, self)
@@ -90,7 +99,7 @@ class SessionPage(QWidget):
         self._connect_parts()
         self._live = LiveSessions(service, self)
         self._live.changed.connect(self._on_changed_elsewhere)
-        self._live.removed.connect(self._on_removed_elsewhere)
+        self._live.removed.connect(self._remove)
         self._live.outdated.connect(self.load)
         self._refresh()
 
@@ -145,7 +154,8 @@ class SessionPage(QWidget):
         parts.bind(parts.rename, self.rename_action)
         parts.bind(parts.copy, self.copy_action)
         parts.bind(parts.delete, self.delete_action)
-        parts.empty.button.clicked.connect(self.create_session)
+        parts.empty.button.clicked.connect(self.create_action.trigger)
+        self.create_action.enabledChanged.connect(parts.empty.button.setEnabled)
         parts.failed.button.clicked.connect(self.load)
         parts.search.textChanged.connect(self._search)
         parts.search.installEventFilter(self)
@@ -155,6 +165,7 @@ class SessionPage(QWidget):
         parts.view.selected.connect(self._update_actions)
         parts.view.renamed.connect(self._refresh)
         self._model.rename_wanted.connect(self._do_rename)
+        self._service.state_changed.connect(self._update_actions)
 
     # --- Loading ---
 
@@ -186,34 +197,47 @@ class SessionPage(QWidget):
         self._has_failed = True
         self._refresh()
 
+    def forget(self) -> None:
+        """Show none of the sessions that were there: they were another backend's."""
+        if self._loading is not None:
+            self._loading.cancel()
+            self._loading = None
+        self._is_creating = False
+        if self._is_loaded:
+            self._is_loaded = self._has_failed = False
+            self._listing.replace({})
+            self._listing.go_to(0)
+            self.parts.search.clear()
+        self._refresh()
+
     def _on_changed_elsewhere(self, records: dict[str, SessionRecord]) -> None:
         known = [record for record in records.values() if self._listing.get(record.id) is not None]
         if known:
             self._listing.change(known)
             self._refresh()
+        for record in known:
+            self.session_changed.emit(record.info)
 
     def _show_changed(self, session: OcSessionInfo) -> None:
         self._on_changed_elsewhere(records_of([session]))
 
-    def _on_removed_elsewhere(self, session_ids: list[str]) -> None:
-        for session_id in session_ids:
-            if self._listing.get(session_id) is not None:
-                self._remove(session_id)
-
     def update_session(self, session_id: str) -> None:
         """Read one session anew, for it has changed."""
-        # That it is not to be had, its next use will tell.
-        self._service.get_session(session_id, self._show_changed)
+        if self._listing.get(session_id) is not None:
+            # That it is not to be had, its next use will tell.
+            self._service.get_session(session_id, self._show_changed)
 
     # --- Creating, renaming, deleting ---
 
     def create_session(self) -> None:
         """Create a session, show it, and open it."""
-        self.create_action.setEnabled(False)
+        self.acted.emit()
+        self._is_creating = True
+        self._update_actions()
         self._service.create_session(None, self._created, self._not_created)
 
     def _created(self, session: OcSessionInfo) -> None:
-        self.create_action.setEnabled(True)
+        self._is_creating = False
         self._listing.change([record_of(session)])
         self.parts.search.clear()
         self._listing.go_to(self._listing.page_of(session.id) or 0)
@@ -223,13 +247,16 @@ class SessionPage(QWidget):
         self.session_chosen.emit(session)
 
     def _not_created(self, error: BaseException) -> None:
-        self.create_action.setEnabled(True)
+        self._is_creating = False
+        self._update_actions()
         self.failed.emit(error, self.tr("The session was not created"))
 
     def _rename(self) -> None:
         self.parts.view.edit(self.parts.view.currentIndex())
 
     def _do_rename(self, session_id: str, title: str) -> None:
+        if not self._may_act(self.tr("The session was not renamed")):
+            return
         self._service.update_session(
             session_id,
             title,
@@ -245,7 +272,9 @@ class SessionPage(QWidget):
         question.setIcon(QMessageBox.Icon.Question)
         question.setWindowTitle(self.tr("Delete session"))
         question.setTextFormat(Qt.TextFormat.PlainText)
-        question.setText(self.tr('Delete the session "{0}"?').format(record.title[:80]))
+        question.setText(
+            self.tr('Delete the session "{0}"?').format(shown_title(record.title[:80]))
+        )
         question.setInformativeText(
             self.tr("Its messages are deleted with it. This cannot be undone.")
         )
@@ -263,22 +292,38 @@ class SessionPage(QWidget):
             self._question = None
 
     def _delete(self, record: SessionRecord) -> None:
+        if not self._may_act(self.tr("The session was not deleted")):
+            return
         self._service.delete_session(
             record.id,
             # False: it was gone already, which is what was wanted.
-            lambda _: self._remove(record.id),
+            lambda _: self._remove([record.id]),
             lambda error: self.failed.emit(error, self.tr("The session was not deleted")),
         )
 
-    def _remove(self, session_id: str) -> None:
+    def _may_act(self, otherwise: str) -> bool:
+        """Return whether there is a connection, and if not, say what was not done.
+
+        A call would wait for the connection, and be carried out when nobody thinks of it any more.
+        """
+        self.acted.emit()
+        if self._service.client.is_connected:
+            return True
+        error = IpcConnectionError(self.tr("there is no connection to the backend now"))
+        self.failed.emit(error, otherwise)
+        return False
+
+    def _remove(self, session_ids: Sequence[str]) -> None:
         view = self.parts.view
         current = view.current
-        row = view.currentIndex().row() if current and current.id == session_id else -1
-        self._listing.change([], [session_id])
-        self._refresh()
+        row = view.currentIndex().row() if current and current.id in session_ids else -1
+        if any(self._listing.get(each) is not None for each in session_ids):
+            self._listing.change([], session_ids)
+            self._refresh()
         if row >= 0:
             view.select_row(row)
-        self.session_removed.emit(session_id)
+        for each in session_ids:
+            self.session_removed.emit(each)
 
     # --- Finding one's way ---
 
@@ -361,5 +406,9 @@ class SessionPage(QWidget):
 
     def _update_actions(self) -> None:
         selected = self.parts.view.current is not None
-        for action in (self.open_action, self.rename_action, self.copy_action, self.delete_action):
+        connected = self._service.client.is_connected
+        for action in (self.open_action, self.copy_action):
             action.setEnabled(selected)
+        for action in (self.rename_action, self.delete_action):
+            action.setEnabled(selected and connected)
+        self.create_action.setEnabled(connected and not self._is_creating)

@@ -1,10 +1,18 @@
-"""Previous, next, and where one is."""
+"""First, previous, next, last, and where one is."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeySequence
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QToolButton,
+    QWidget,
+)
+
+from opencode_sync.desktop.plain import plain_label
 
 __all__ = ["Pager"]
 
@@ -18,24 +26,43 @@ class Pager(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._page = 0
-        self.previous = QPushButton(self.tr("Previous"))
-        self.previous.setAccessibleName(self.tr("Previous page"))
-        self.previous.setShortcut(QKeySequence("Ctrl+PgUp"))
-        self.previous.setToolTip(self.tr("Previous page (Ctrl+Page Up)"))
-        self.previous.clicked.connect(lambda: self.page_wanted.emit(self._page - 1))
-        self.next = QPushButton(self.tr("Next"))
-        self.next.setAccessibleName(self.tr("Next page"))
-        self.next.setShortcut(QKeySequence("Ctrl+PgDown"))
-        self.next.setToolTip(self.tr("Next page (Ctrl+Page Down)"))
-        self.next.clicked.connect(lambda: self.page_wanted.emit(self._page + 1))
-        self.position = QLabel()
+        self._pages = 1
+        # Actions, not the buttons' own shortcuts: those show the button pressed for a while, and
+        # what is pressed again meanwhile is lost.
+        self.first_action = self._action(self.tr("First page"), "Ctrl+Home", lambda: 0)
+        self.previous_action = self._action(
+            self.tr("Previous page"), "Ctrl+PgUp", lambda: self._page - 1
+        )
+        self.next_action = self._action(self.tr("Next page"), "Ctrl+PgDown", lambda: self._page + 1)
+        self.last_action = self._action(self.tr("Last page"), "Ctrl+End", lambda: self._pages - 1)
+        self.first = _button("\u00ab")
+        self.previous = _button("\u2039")
+        self.next = _button("\u203a")
+        self.last = _button("\u00bb")
+        for button, action in (
+            (self.first, self.first_action),
+            (self.previous, self.previous_action),
+            (self.next, self.next_action),
+            (self.last, self.last_action),
+        ):
+            _bind(button, action)
+        self.position = plain_label()
         self.position.setAlignment(Qt.AlignmentFlag.AlignCenter)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.first)
         row.addWidget(self.previous)
         row.addWidget(self.position, 1)
         row.addWidget(self.next)
+        row.addWidget(self.last)
         self.show_position(0, 1)
+
+    def _action(self, text: str, key: str, page: Callable[[], int]) -> QAction:
+        action = QAction(text, self)
+        action.setShortcut(QKeySequence(key))
+        action.triggered.connect(lambda: self.page_wanted.emit(page()))
+        self.addAction(action)
+        return action
 
     def show_position(self, page: int, pages: int) -> None:
         """Say where one is; a single page needs no pager.
@@ -44,8 +71,26 @@ class Pager(QWidget):
             page: From 0 on.
             pages: How many there are.
         """
-        self._page = page
-        self.previous.setEnabled(page > 0)
-        self.next.setEnabled(page + 1 < pages)
+        self._page, self._pages = page, pages
+        for action in (self.first_action, self.previous_action):
+            action.setEnabled(page > 0)
+        for action in (self.next_action, self.last_action):
+            action.setEnabled(page + 1 < pages)
         self.position.setText(self.tr("Page {0} of {1}").format(page + 1, pages))
         self.setVisible(pages > 1)
+
+
+def _button(text: str) -> QToolButton:
+    button = QToolButton()  # which may be as narrow as its text
+    button.setText(text)
+    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    return button
+
+
+def _bind(button: QToolButton, action: QAction) -> None:
+    key = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+    button.setAccessibleName(action.text())
+    button.setToolTip(f"{action.text()} ({key})")
+    button.clicked.connect(action.trigger)
+    button.setEnabled(action.isEnabled())
+    action.enabledChanged.connect(button.setEnabled)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from opencode_sync.desktop.plain import plain_label
 from opencode_sync.desktop.symbols import Symbol, SymbolView
 
 __all__ = ["Placeholder"]
@@ -44,7 +45,7 @@ class Placeholder(QWidget):
         middle = Qt.AlignmentFlag.AlignHCenter
         if symbol is not None:
             column.addWidget(SymbolView(symbol, _SIDE), 0, middle)
-        heading = QLabel(title)
+        heading = plain_label(title)
         font = heading.font()
         font.setPointSizeF(font.pointSizeF() * 1.3)
         heading.setFont(font)
@@ -52,7 +53,7 @@ class Placeholder(QWidget):
         heading.setWordWrap(True)
         column.addWidget(heading)
         if text:
-            sentence = QLabel(text)
+            sentence = plain_label(text)
             sentence.setAlignment(middle)
             sentence.setWordWrap(True)
             column.addWidget(sentence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemDelegate, QAbstractItemView, QListView, QWidget
 
 from opencode_sync.desktop.sessions.delegate import SessionDelegate
@@ -37,7 +37,7 @@ class SessionView(QListView):
         self.setMouseTracking(True)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)  # an action has F2
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setFrameShape(QListView.Shape.NoFrame)
         self.viewport().setAutoFillBackground(False)  # the cards have a background of their own
@@ -68,7 +68,8 @@ class SessionView(QListView):
 
     def _restore(self) -> None:
         index = self._sessions.row_of(self._current)
-        if index.isValid() and index != self.currentIndex():
+        # Qt makes the first row the current one when the list gets the keyboard, unselected.
+        if index.isValid() and not self.selectionModel().isSelected(index):
             self.setCurrentIndex(index)
         self.selected.emit()
 
@@ -83,6 +84,14 @@ class SessionView(QListView):
             self.chosen.emit(record)
 
     # --- Qt's interface ---
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """See ``QWidget``: what the keys would act on is seen to be selected."""
+        super().focusInEvent(event)
+        current = self.currentIndex()
+        by_mouse = event.reason() == Qt.FocusReason.MouseFocusReason  # which will select itself
+        if current.isValid() and not by_mouse and not self.selectionModel().isSelected(current):
+            self.setCurrentIndex(current)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """See ``QWidget``."""

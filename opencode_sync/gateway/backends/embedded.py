@@ -116,7 +116,7 @@ class EmbeddedBackend(Backend):
         else:
             with self._file.reading(deadline) as reader:
                 reader.execute(_SELECT_ANY).fetchone()
-        return True
+        return not self._file.damaged
 
     def _server_info(self) -> ipc_pb2.IpcServerInfo:
         return ipc_pb2.IpcServerInfo(

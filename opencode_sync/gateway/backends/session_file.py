@@ -16,15 +16,18 @@ import contextlib
 import os
 import sqlite3
 import stat
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError, WouldWait
+from opencode_sync.gateway.backends.file_watch import FileWatch
 from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
@@ -48,12 +51,27 @@ CREATE INDEX session_newest ON session (updated DESC, id DESC);
 
 _SINCE_VERSION_1 = "ALTER TABLE session ADD COLUMN archived INTEGER"
 
+# What a copy of another time differs in, and takes a page or two to read.
+_TELLING = (
+    "PRAGMA page_count",
+    "SELECT max(id) FROM session",
+    "SELECT id FROM session ORDER BY updated DESC, id DESC LIMIT 1",
+)
+
 _BUSY_TIMEOUT = 5.0
 _BUSY_PAUSE = 0.01
 _IDLE_READERS = 4
 _READERS = 16
 
 _MOVE_AWAY = "move the file away, and the next start makes a new store"
+_TAKEN_AWAY = (
+    "was removed or replaced while it was in use; put it back with its -wal and -shm, or restart "
+    "the gateway"
+)
+_WRITTEN_OVER = (
+    "was written over while it was in use, and is not what it was; restart the gateway to go on "
+    "with what is there now"
+)
 _PROBLEMS = {
     sqlite3.SQLITE_BUSY: "is locked by another program; close that one and try again",
     sqlite3.SQLITE_LOCKED: "is locked by another program; close that one and try again",
@@ -63,7 +81,15 @@ _PROBLEMS = {
     sqlite3.SQLITE_FULL: "cannot grow because the disk is full; free some space",
     sqlite3.SQLITE_CORRUPT: f"is damaged; {_MOVE_AWAY}",
     sqlite3.SQLITE_NOTADB: f"is not a session store; {_MOVE_AWAY}",
+    sqlite3.SQLITE_IOERR: "cannot be read or written; look after its disk",
 }
+_DAMAGED = _PROBLEMS[sqlite3.SQLITE_CORRUPT]
+_DAMAGES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_CUT_OFF = 2 << 8 | sqlite3.SQLITE_IOERR
+"""SQLITE_IOERR_SHORT_READ: the file ends before the page that is wanted."""
+
+_NEAR = 1 << 16
+"""Bytes; about what one commit may add to a file."""
 
 _OF_SQLITE = (sqlite3.Error, MemoryError, UnicodeDecodeError)
 """What may come out of a call of SQLite's; the last when it quotes what is damaged."""
@@ -100,8 +126,10 @@ class SessionFile:
         # Held by whoever uses _glancer, which waits for nobody.
         self._glancing = threading.Lock()
         self._glancer: sqlite3.Connection | None = None
-        # Device and number of the file, by which it is known again. Set by ``open`` only.
-        self._identity: tuple[int, int] | None = None
+        # Set by ``open`` only; its prints belong to whoever has the writer's lock.
+        self._watch: FileWatch | None = None
+        # What damage was found, if any. Set by whoever finds it, until the next start.
+        self._damage: str | None = None
 
     def open(self) -> None:
         """Open the file, making it and its folder if missing. A second call does nothing."""
@@ -119,16 +147,20 @@ class SessionFile:
                 ) from error
             if not stat.S_ISREG(status.st_mode):
                 raise self.refused("is not a regular file; name a different one")
-            self._identity = (status.st_dev, status.st_ino)
+            self._damage = None
             writer = None
             try:
+                self._watch = FileWatch(self.path)
                 writer = self._connect()
                 self._prepare_patiently(writer)
+                self._watch.opened(_version(writer))
             except BaseException as error:
                 if writer is not None:
                     writer.close()
                 if isinstance(error, _OF_SQLITE):
                     raise self._explained(error) from error
+                if isinstance(error, OSError):
+                    raise self.refused(_TAKEN_AWAY) from error
                 raise
             self._writer = writer
             with self._lock:
@@ -151,7 +183,10 @@ class SessionFile:
             return
         try:
             if self._writer is not None:
-                self._writer.close()
+                if self._watch is not None and self._watch.has_another_log():
+                    _abandon(self._writer)
+                else:
+                    self._writer.close()
                 self._writer = None
         finally:
             self._writer_lock.release()
@@ -175,17 +210,39 @@ class SessionFile:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             return os.stat(self.path)
 
+    @property
+    def damaged(self) -> bool:
+        """Whether damage was found since the start."""
+        return self._damage is not None
+
     def _check_in_place(self) -> None:
         """Refuse work on a file that has been deleted, and would vanish with what is written."""
+        if self._watch is None or not self._watch.in_place():
+            raise self.refused(_TAKEN_AWAY)
+
+    def _check_untouched(self, writer: sqlite3.Connection) -> None:
+        """Refuse to add to what a stranger has written over, if it has become unreadable by that.
+
+        SQLite's own view of the file may be older than that, so this takes a new one.
+        """
+        if self._watch is None or not self._watch.is_suspicious(_version(writer)):
+            return
         try:
-            status = os.stat(self.path)
-            in_place = (status.st_dev, status.st_ino) == self._identity
-        except OSError:
-            in_place = False
-        if not in_place:
-            raise self.refused(
-                "was removed or replaced while it was in use; put it back, or restart the gateway"
-            )
+            with contextlib.closing(self._connect()) as fresh:
+                self._check_integrity(fresh)
+                # Nobody else commits meanwhile, so both have to see the same.
+                same = all(_row(fresh, query) == _row(writer, query) for query in _TELLING)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR:  # an impossible schema
+                raise self._found_damage(_DAMAGED) from error
+            raise
+        if not same:
+            raise self._found_damage(_WRITTEN_OVER)
+
+    def _check_integrity(self, connection: sqlite3.Connection) -> None:
+        # This takes 80 ms for 100,000 sessions.
+        if connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
+            raise self._found_damage(_DAMAGED)
 
     def _connect(self, timeout: float = _BUSY_TIMEOUT) -> sqlite3.Connection:
         # Never makes the file. Transactions are written out, and locks of ours keep each connection
@@ -236,9 +293,8 @@ class SessionFile:
                 f"{_SCHEMA_VERSION}); update opencode-sync, or name a different file"
             )
         # SQLite notices damage when it comes across it, and until then may put what it is given
-        # where it is not found again. This takes 80 ms for 100,000 sessions.
-        if writer.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
-            raise self.refused(f"is damaged; {_MOVE_AWAY}")
+        # where it is not found again.
+        self._check_integrity(writer)
         if writer.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise self.refused("lies on a file system without shared memory; name a local file")
         writer.execute("BEGIN IMMEDIATE")
@@ -309,6 +365,8 @@ class SessionFile:
     def change(self, apply: Callable[[sqlite3.Connection], int], deadline: Deadline) -> int:
         """Have a change on the disk, alone or together with others; returns the rows it touched."""
         change = _Change(apply)
+        if self._damage is not None:
+            raise self.refused(self._damage)
         with self._lock:
             self._check_open()
             self._queue.append(change)
@@ -337,11 +395,16 @@ class SessionFile:
         try:
             if self._writer is None:
                 raise sqlite3.ProgrammingError("it was closed meanwhile")
+            self._check_in_place()
             self._writer.execute("BEGIN IMMEDIATE")
+            self._check_untouched(self._writer)
             for change in changes:
                 change.rows = change.apply(self._writer)
-            self._check_in_place()
             self._writer.execute("COMMIT")
+            # Only now is it sure that the commit went where it is found again.
+            self._check_in_place()
+            if self._watch is not None:
+                self._watch.note(_version(self._writer))
         except BaseException as error:
             # Of any kind (SQLite out of memory is a MemoryError): nobody may be told of a success.
             for change in changes:
@@ -367,20 +430,78 @@ class SessionFile:
             ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, f"the session store {self.path} {problem}"
         )
 
+    def _found_damage(self, problem: str) -> BackendError:
+        """Return the error that says so, and take nothing from now on."""
+        self._damage = problem
+        return self.refused(problem)
+
     def _explained(self, error: BaseException) -> BackendError:
         if isinstance(error, BackendError):
             return BackendError(error.code, error.message)  # one for each caller
         if isinstance(error, MemoryError):
             return self.refused("needs more memory than there is; free some, and try again")
-        if isinstance(error, UnicodeDecodeError) or str(error).startswith("Could not decode"):
-            return self.refused(_PROBLEMS[sqlite3.SQLITE_CORRUPT])
+        if isinstance(error, OSError):  # in a look at the file
+            return self.refused(_TAKEN_AWAY)
         # The low byte is the kind of problem, the rest its detail.
-        kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        kind = code & 0xFF
+        if (
+            isinstance(error, UnicodeDecodeError)
+            or code == _CUT_OFF
+            or str(error).startswith(("Could not decode", "no such table"))
+        ):
+            kind = sqlite3.SQLITE_CORRUPT
+        if kind in _DAMAGES:
+            return self._found_damage(_PROBLEMS[kind])
+        if kind == sqlite3.SQLITE_IOERR and (limit := self._limit_reached()) is not None:
+            return self.refused(
+                f"cannot grow because this process may write no file of more than {limit} bytes; "
+                "raise that limit (ulimit -f), and restart the gateway"
+            )
         return self.refused(_PROBLEMS.get(kind, f"failed ({error}); try again"))
+
+    def _limit_reached(self) -> int | None:
+        """Return how large a file of this process may be, if the store's are about that large."""
+        try:
+            import resource  # not on Windows, which has no such limit
+        except ModuleNotFoundError:
+            return None
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit == resource.RLIM_INFINITY:
+            return None
+        for suffix in ("", "-wal"):
+            with contextlib.suppress(OSError):
+                if os.stat(f"{self.path}{suffix}").st_size + _NEAR >= limit:
+                    return limit
+        return None
+
+
+def _abandon(writer: sqlite3.Connection) -> None:
+    """Close without moving our log into the file, or removing the log that stands in its place.
+
+    Another gateway has made that one, and what it has answered is in there.
+    """
+    if sys.version_info >= (3, 12):
+        writer.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+        writer.close()
+    else:
+        # There Python cannot say so to SQLite, so it stays open until the process has ended.
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(writer))
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Return a number that changes when another connection commits."""
+    return _number(connection, "PRAGMA data_version")
 
 
 def _number(connection: sqlite3.Connection, query: str) -> int:
-    return int(connection.execute(query).fetchone()[0])
+    return int(_row(connection, query)[0])
+
+
+def _row(connection: sqlite3.Connection, query: str) -> Any:
+    return connection.execute(query).fetchone()
 
 
 def _is_busy(error: BaseException) -> bool:

@@ -15,8 +15,9 @@ from pytestqt.qtbot import QtBot
 
 from opencode_sync import IpcConfig
 from opencode_sync.desktop.chat import ChatPane
+from opencode_sync.desktop.chat.entry import entry_of
 from opencode_sync.desktop.chat.message_view import MessageView
-from opencode_sync.desktop.chat.transcript import Transcript, entry_of
+from opencode_sync.desktop.chat.transcript import Transcript
 from opencode_sync.desktop.service import Service
 from tests.desktop.chat.said import conversation
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QPlainTextEdit
+from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
 from opencode_sync.desktop.chat import ChatPane
@@ -15,7 +15,7 @@ from opencode_sync.gateway import BackendError
 from opencode_sync.run_events import PermissionAsked, QuestionAsked, QuestionItem, QuestionOption
 from opencode_sync.wire import ipc_pb2
 from tests.desktop.chat.conftest import ChatBackend, Open, ScriptedRun, session
-from tests.desktop.chat.panes import PATIENCE, write
+from tests.desktop.chat.panes import PATIENCE, Watch, write
 from tests.support import backend as b
 from tests.unit.gateway.doubles import Held
 
@@ -88,6 +88,7 @@ def test_a_rejection_may_say_what_to_do_instead(
 def test_the_keyboard_stays_where_it_is_when_a_question_comes(
     qtbot: QtBot, pane: ChatPane, run: ScriptedRun
 ) -> None:
+    pane.composer.setPlainText("half a sen")
     pane.composer.setFocus()
     run.push(b.permission_asked())
     form = permission(qtbot, pane)
@@ -95,6 +96,82 @@ def test_the_keyboard_stays_where_it_is_when_a_question_comes(
     assert pane.focusWidget() is pane.composer
     qtbot.keyClick(pane.composer, Qt.Key.Key_Return)
     assert pane.questions.form is form
+    way = []
+    for _ in range(6):
+        way.append(pane.focusWidget())
+        qtbot.keyClick(way[-1], Qt.Key.Key_Tab)
+    stops = [pane.composer, form.about, form.once, form.always, form.reject, form.why]
+    assert [each.accessibleName() or each.text() for each in way] == [
+        each.accessibleName() or each.text() for each in stops
+    ]
+
+
+def test_a_question_takes_the_keyboard_while_nothing_is_being_written(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun
+) -> None:
+    pane.composer.setFocus()
+    run.push(b.permission_asked("per_1"), b.question_asked("que_1"))
+    form = permission(qtbot, pane)
+    assert pane.focusWidget() is form.about
+    qtbot.keyClick(form.about, Qt.Key.Key_Return)  # of somebody who was about to send
+    qtbot.keyClick(form.about, Qt.Key.Key_Space)
+    assert form.isEnabled()
+    qtbot.keyClick(form.about, Qt.Key.Key_Tab)
+    qtbot.keyClick(form.once, Qt.Key.Key_Space)
+    following = question(qtbot, pane)
+    assert pane.focusWidget() is following.items[0].buttons[0]
+    following.dismiss.setFocus()
+    following.dismiss.click()
+    wait_answered(qtbot, pane)
+    assert pane.focusWidget() is pane.composer
+
+
+def test_a_question_that_goes_by_itself_leaves_the_keyboard_in_the_message_box(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun
+) -> None:
+    pane.composer.setFocus()
+    run.push(b.permission_asked("per_1"))
+    form = permission(qtbot, pane)
+    assert pane.focusWidget() is form.about
+    pane.stop()
+    assert pane.focusWidget() is pane.composer
+
+
+def test_the_hint_of_what_to_do_instead_can_be_read(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun
+) -> None:
+    pane.resize(420, 700)
+    run.push(b.permission_asked())
+    why = permission(qtbot, pane).why
+    QApplication.processEvents()
+    assert why.fontMetrics().horizontalAdvance(why.placeholderText()) < why.width()
+
+
+@pytest.mark.parametrize(
+    ("patterns", "metadata", "shown"),
+    [
+        (
+            ("echo hello", "sleep 1"),
+            {"command": "echo hello; sleep 1"},
+            "echo hello; sleep 1",
+        ),
+        (("ls",), {"command": "ls"}, "ls"),
+        (("rm -rf /x",), {"command": "cat y"}, "rm -rf /x\ncat y"),
+        (
+            ("tmp/x/y.txt",),
+            {"filepath": "/tmp/x/y.txt", "diff": "--- a\n+++ b"},
+            "/tmp/x/y.txt\ndiff:\n--- a\n+++ b",
+        ),
+        (("/etc/*",), {"filepath": "/etc/hostname"}, "/etc/*\n/etc/hostname"),
+        ((), {}, "*"),
+    ],
+)
+def test_what_is_asked_for_is_said_once(
+    qtbot: QtBot, patterns: tuple[str, ...], metadata: dict[str, Any], shown: str
+) -> None:
+    form = PermissionForm(PermissionAsked("per_1", "bash", patterns, metadata, "", "ses_1", ""))
+    qtbot.addWidget(form)
+    assert form.about.toPlainText() == shown
 
 
 def test_questions_wait_for_their_turn_and_are_asked_once(
@@ -327,3 +404,48 @@ def test_the_models_question_reaches_the_user_and_the_answer_the_model(
     (request,) = backend.replies
     assert request.question_id == "que_1"
     assert [list(each.labels) for each in request.answers] == [["blue"]]
+
+
+def test_a_question_of_any_length_is_cut_and_says_so(ask: Any) -> None:
+    with Watch() as watch:
+        watch.during(lambda: ask(QuestionItem("", "word " * 200_000, (), False, True)))
+        watch.during(lambda: ask(QuestionItem("", "x\n" * 100_000, (), False, True)))
+    watch.check()
+    form, _ = ask(QuestionItem("", "x\n" * 1_000, (), False, True))
+    said = [label.text() for label in form.items[0].findChildren(QLabel)]
+    assert any(text.endswith("x... (1801 characters more)") for text in said)
+
+
+def test_of_many_possible_answers_some_are_shown(ask: Any) -> None:
+    form, replies = ask(asked_item(*(f"L{number}" for number in range(3_000))))
+    assert len(form.items[0].buttons) == 50
+    said = [label.text() for label in form.items[0].findChildren(QLabel)]
+    assert "2950 possible answers more are not shown." in said
+    form.items[0].buttons[49].click()
+    form.answer.click()
+    assert replies == [[["L49"]]]
+
+
+def test_of_many_questions_some_are_asked_and_the_others_stay_without_an_answer(ask: Any) -> None:
+    form, replies = ask(*(asked_item("A") for _ in range(500)))
+    assert len(form.items) == 20
+    assert any("480 questions more" in label.text() for label in form.findChildren(QLabel))
+    for item in form.items:
+        item.buttons[0].click()
+    form.answer.click()
+    assert replies == [[["A"]] * 20 + [[]] * 480]
+
+
+def test_a_permission_of_any_length_is_cut_and_says_so(qtbot: QtBot) -> None:
+    asked = PermissionAsked(
+        id="per_1",
+        permission="bash",
+        patterns=("rm " * 1_000_000,),
+        metadata={"command": "ls;" * 1_000_000, "files": ["x" * 1_000] * 10_000},
+        tool_call_id="",
+        session_id="ses_1",
+        directory="",
+    )
+    with Watch() as watch:
+        watch.during(lambda: qtbot.addWidget(PermissionForm(asked)))
+    watch.check()

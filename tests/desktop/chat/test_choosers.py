@@ -6,7 +6,7 @@ import time
 
 import pytest
 from PySide6.QtCore import QSettings, Qt
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtWidgets import QApplication, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from opencode_sync.desktop.chat import ChatPane
@@ -107,7 +107,7 @@ def test_what_is_typed_and_names_nothing_changes_nothing(qtbot: QtBot, settings:
 def test_what_is_said_about_a_choice_is_no_html(qtbot: QtBot, settings: QSettings) -> None:
     chooser = make(qtbot, settings)
     chooser.set_choices(CHOICES)
-    assert chooser.itemData(2, Qt.ItemDataRole.ToolTipRole) == "&lt;b&gt;p/two&lt;/b&gt;"
+    assert chooser.itemData(2, Qt.ItemDataRole.ToolTipRole) == "<qt>&lt;b&gt;p/two&lt;/b&gt;</qt>"
     assert chooser.itemData(2, Qt.ItemDataRole.UserRole) is None
 
 
@@ -198,3 +198,17 @@ def test_lists_that_cannot_be_had_do_not_hinder(
     write(pane, "Hi")
     assert backend.run().request.text == "Hi"
     assert not pane.notice.isVisible()
+
+
+def test_in_a_narrow_window_it_can_be_read_that_the_choice_is_automatic(
+    pane: ChatPane, show: Open
+) -> None:
+    show()
+    pane.resize(pane.minimumSizeHint().width(), 600)
+    QApplication.processEvents()
+    assert pane.width() < 420
+    for chooser in (pane.models, pane.agents):
+        edit = chooser.lineEdit()
+        assert edit is not None
+        assert edit.text() in ("Model: auto", "Agent: auto")
+        assert edit.fontMetrics().horizontalAdvance(edit.text()) < edit.width()

@@ -130,7 +130,7 @@ def test_who_speaks_with_which_model_and_why_it_failed(
     assert [each.text() for each in model.labels if each.isVisibleTo(model)] == [
         "Assistant",
         "stub/stub-1 · build",
-        "Failed: APIError: too many (status 429)",
+        "The provider allows no more requests for now. (too many, status 429)",
     ]
 
 

@@ -18,12 +18,22 @@ from PySide6.QtGui import (
     QTextDocument,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QTextBrowser
+from PySide6.QtWidgets import QApplication, QLabel, QTextBrowser
 from pytestqt.qtbot import QtBot
 
+from opencode_sync.desktop.chat import segments
 from opencode_sync.desktop.chat.budget import Budget
-from opencode_sync.desktop.chat.markdown import is_safe, markdown_document, open_link
+from opencode_sync.desktop.chat.entry import Entry, TextPart
+from opencode_sync.desktop.chat.history_view import HistoryView
+from opencode_sync.desktop.chat.markdown import (
+    is_safe,
+    markdown_document,
+    open_link,
+    plain_document,
+)
 from opencode_sync.desktop.chat.texts import MarkdownText
+from opencode_sync.desktop.chat.transcript import Transcript
+from tests.desktop.chat.panes import Watch
 
 pytestmark = pytest.mark.usefixtures("qapp")
 
@@ -90,6 +100,18 @@ def test_html_is_text() -> None:
     assert not any(style.isAnchor() or style.isImageFormat() for word, style in styles(made))
 
 
+def test_nothing_is_hidden_that_stands_between_dashes_at_the_beginning() -> None:
+    """There Qt expects what is about the document, and shows none of it."""
+    shown = document("---\nhidden: words\n---\nvisible").toPlainText()
+    assert "hidden: words" in shown
+    assert "visible" in shown
+
+
+def test_what_turns_the_writing_direction_is_seen_and_does_nothing() -> None:
+    assert document("a \u202eb\u2066c").toPlainText() == "a \ufffdb\ufffdc"
+    assert plain_document("a \u202eb", QFont()).toPlainText() == "a \ufffdb"
+
+
 # --- Links ---
 
 
@@ -127,7 +149,7 @@ def test_a_click_opens_a_link_and_hovering_tells_where_it_leads(
     text.show_text("[a bank](https://evil.example/<b>)", Budget(1))
     (piece,) = text.findChildren(QTextBrowser)
     piece.highlighted.emit(QUrl("https://evil.example/<b>"))
-    assert piece.toolTip().startswith("https://evil.example/")
+    assert piece.toolTip().startswith("<qt>https://evil.example/")
     assert "<b>" not in piece.toolTip()
     assert opened == []
     piece.anchorClicked.emit(QUrl("https://evil.example/"))
@@ -228,6 +250,47 @@ def test_a_long_text_is_shown_in_turns(widget: MarkdownText) -> None:
         turns += 1
     assert turns == len(pieces(widget)) > 5
     assert "".join(each.toPlainText() for each in pieces(widget)).count("words") == 4_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "|a|b|c|d|e|f|g|h|\n" + "|-" * 8 + "|\n" + "|1|2|3|4|5|6|7|8|\n" * 100,
+        "|a|b|\n|-|-|\n" + "|x|y|\n" * 2_000,
+        "`a" * 2_400,
+        "\u202e\u05d0\u0627" * 1_600,
+        "www.a.b " * 1_200,
+        "\n" * 200_000 + "end",
+        "a\n\n" * 3_000,
+        "![a](x) " * 600,
+        "a\n=\n" * 2_000,
+    ],
+    ids=["table", "rows", "code", "turns", "links", "blank", "parts", "pictures", "titles"],
+)
+def test_no_text_holds_the_window(qtbot: QtBot, text: str) -> None:
+    history = HistoryView()
+    qtbot.addWidget(history)
+    history.resize(600, 700)
+    history.show()
+    QApplication.processEvents()
+    transcript = Transcript("ses_1")
+    transcript.load([Entry("msg_1", "assistant", {"part": TextPart(text)})])
+    with Watch() as watch:
+        history.show_transcript(transcript)
+        watch.until(lambda: not history.busy)
+    watch.check()
+
+
+def test_more_pieces_than_anybody_reads_are_left_out_and_said_to_be(widget: MarkdownText) -> None:
+    columns = "|a" * 20 + "|\n" + "|-" * 20 + "|\n"
+    widget.show_text(columns + "|\n" * 40, Budget(5))
+    assert len(pieces(widget)) > 5
+    limited = MarkdownText(widget)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "_MOST", 5)
+        assert limited.show_text(columns + "|\n" * 40, Budget(5))
+    assert len(pieces(limited)) == 5
+    assert "characters more" in limited.findChildren(QLabel)[0].text()
 
 
 def test_another_text_takes_the_place_of_a_longer_one(widget: MarkdownText) -> None:

@@ -10,8 +10,10 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from opencode_sync.desktop.chat import ChatPane
+from opencode_sync.desktop.chat.entry import entry_of
 from opencode_sync.desktop.chat.folds import ReasoningView, ToolView
 from opencode_sync.gateway import Gateway
+from opencode_sync.run_events import MessageUpdate
 from opencode_sync.types import OcMessage
 from tests.desktop.chat.conftest import ChatBackend, Open, ScriptedRun, session
 from tests.desktop.chat.panes import PATIENCE, Watch, settled, texts, write
@@ -55,7 +57,7 @@ def test_enter_sends_and_shift_enter_begins_a_line(
     assert (request.text, request.session_id) == ("one\ntwo", "ses_1")
     assert pane.composer.text == ""
     settled(qtbot, pane)
-    assert texts(pane) == ["one two"]
+    assert texts(pane) == ["one\ntwo"]
 
 
 def test_the_button_sends_what_is_not_blank(
@@ -278,7 +280,8 @@ def test_escape_stops_and_what_was_said_stays(
     wait_idle(qtbot, pane)
     assert run.aborted.is_set()
     assert texts(pane) == ["Hi", "Half a sen"]
-    assert "MessageAbortedError" in pane.history.views[1].labels[2].text()
+    end = pane.history.views[1].labels[2]
+    assert (end.text(), end.font().bold()) == ("Stopped", False)
     assert not pane.run_bar.isVisible()
 
 
@@ -329,6 +332,62 @@ def test_a_lost_connection_ends_the_run_and_keeps_what_there_is(
     stopping.join(PATIENCE / 1000)
     assert pane.run_bar.text != ""
     assert texts(pane) == ["Hi", "Half"]
+
+
+def test_what_was_shown_of_a_lost_answer_stays_until_the_history_has_more(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun, gateway: Gateway, backend: ChatBackend
+) -> None:
+    said = MessageUpdate(OcMessage(user={"id": "msg_0", "session_id": "ses_1"}), "ses_1")
+    talk = pane._conversation
+    assert talk is not None
+    talk._take([said])
+    run.push(b.delta("Half a"), b.tool_updated("running"))
+    qtbot.waitUntil(lambda: bool(pane.findChildren(ToolView)), timeout=PATIENCE)
+    stopping = threading.Thread(target=gateway.stop, args=(0.1,), name="stop-of-a-test")
+    stopping.start()
+    qtbot.waitUntil(lambda: not pane.running_sessions, timeout=PATIENCE)
+    stopping.join(PATIENCE / 1000)
+    prompt = OcMessage(user={"id": "msg_0", "text": "Hi"})
+
+    def read(message: OcMessage) -> str:
+        """Have the history say this; returns what is said of the end."""
+        talk._loaded([entry_of(prompt), entry_of(message)])
+        settled(qtbot, pane)
+        return pane.history.views[1].labels[2].text()
+
+    stored = answer("msg_1")  # as OpenCode keeps one that it has not finished
+    assert "Cut off" in read(stored)
+    assert texts(pane) == ["Hi", "Half a"]
+    assert pane.findChildren(ToolView)
+    assert read(with_tool(answer("msg_1", "Half a l"), output="x")) == ""
+    assert texts(pane) == ["Hi", "Half a l"]
+
+
+def test_an_error_is_told_once_in_words_with_the_details_in_brackets(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun, backend: ChatBackend
+) -> None:
+    refused = answer("msg_1")
+    refused.assistant.error.api.name = "APIError"
+    refused.assistant.error.api.message = "bad key"
+    refused.assistant.error.api.status = 401
+    backend.messages = [OcMessage(user={"id": "msg_0", "text": "Hi"}), refused]
+    end = ran(refused, user_message_id="msg_0")
+    end["run_result"].failure.kind, end["run_result"].failure.status = "provider_auth", 401
+    end["run_result"].failure.message = "bad key"
+    end["run_result"].failure.retryable = True
+    run.end(end)
+    wait_idle(qtbot, pane)
+    said = pane.history.views[1].labels[2].text()
+    assert said == "The provider did not accept the credentials. (bad key, status 401)"
+    assert pane.run_bar.text == "Sending it again may help."
+
+
+def test_an_error_without_a_message_is_told_below(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun
+) -> None:
+    run.end(b.failed("unknown_model", "no such model: x/y"))
+    wait_idle(qtbot, pane)
+    assert pane.run_bar.text == "There is no such model. (no such model: x/y)"
 
 
 def test_a_prompt_that_nobody_took_comes_back(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from opencode_sync.desktop.chat.entry import Entry
 from opencode_sync.desktop.chat.stretch import Stretch
-from opencode_sync.desktop.chat.transcript import Entry
 
 
 def entries(count: int) -> list[Entry]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from opencode_sync.desktop.chat.transcript import (
+import pytest
+
+from opencode_sync.desktop.chat.entry import (
     Entry,
     Note,
     TextPart,
     ToolPart,
-    Transcript,
     entry_of,
 )
+from opencode_sync.desktop.chat.transcript import Transcript
 from opencode_sync.run_events import run_event
 from opencode_sync.wire.oc_message_pb2 import OcMessage
 from tests.desktop.chat.said import answer, with_reasoning, with_tool
@@ -205,3 +207,46 @@ def test_a_prompt_that_reached_nobody_can_be_taken_back() -> None:
     transcript.remove(prompt)
     transcript.remove(prompt)
     assert transcript.entries == []
+
+
+# --- What was cut off ---
+
+
+def cut_off(text: str) -> tuple[Transcript, Entry]:
+    """A message of which so much was shown when the connection was lost."""
+    transcript = Transcript("ses_1")
+    entry = entry_of(answer("msg_1", text))
+    transcript.load([entry])
+    entry.cut = True
+    return transcript, entry
+
+
+def test_a_history_that_says_less_takes_nothing_away_and_adds_its_tools() -> None:
+    transcript, entry = cut_off("Half a")
+    transcript.load([entry_of(with_tool(answer("msg_1", "Half"), output="x"))])
+    assert (entry.text, entry.cut) == ("Half a", True)
+    assert any(isinstance(part, ToolPart) for part in entry.parts.values())
+
+
+def test_an_answer_that_failed_may_still_have_less() -> None:
+    transcript, entry = cut_off("Half a")
+    failed = answer("msg_1", "")
+    failed.assistant.error.aborted.name = "MessageAbortedError"
+    transcript.load([entry_of(failed)])
+    assert (entry.text, entry.cut, entry.error_kind) == ("Half a", True, "aborted")
+
+
+@pytest.mark.parametrize(
+    ("said", "completed"), [("Half a sentence", 0), ("Half a", 1_700_000_000_000), ("Half", 1)]
+)
+def test_a_history_that_says_more_or_is_complete_counts(said: str, completed: int) -> None:
+    transcript, entry = cut_off("Half a")
+    transcript.load([entry_of(answer("msg_1", said, completed=completed))])
+    assert (entry.text, entry.cut) == (said, False)
+
+
+def test_a_failure_of_which_nobody_said_anything_is_one() -> None:
+    message = answer("msg_1")
+    message.assistant.error.SetInParent()
+    entry = entry_of(message)
+    assert (entry.error_kind, entry.error is not None) == ("unknown", True)

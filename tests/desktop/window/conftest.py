@@ -48,14 +48,29 @@ class FakeChat(QWidget):
 
     failed = Signal(object)
     session_busy_changed = Signal(str, bool)
+    left = Signal()
 
     def __init__(self, service: Service) -> None:
         super().__init__()
         self.shown: list[OcSessionInfo | None] = []
+        self.changed: list[OcSessionInfo] = []
+        self.forgotten: list[str] = []
         self.shut_down = False
 
     def show_session(self, session: OcSessionInfo | None) -> None:
         self.shown.append(session)
+
+    def update_session(self, session: OcSessionInfo) -> None:
+        self.changed.append(session)
+
+    def take_focus(self) -> None:
+        pass
+
+    def may_close(self, close: Callable[[], object]) -> bool:
+        return True
+
+    def forget_session(self, session_id: str) -> None:
+        self.forgotten.append(session_id)
 
     def shutdown(self) -> None:
         self.shut_down = True

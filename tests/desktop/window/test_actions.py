@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtGui import QGuiApplication
@@ -18,7 +20,17 @@ from opencode_sync.desktop.settings import WindowSettings
 from opencode_sync.gateway import BackendError, Gateway
 from opencode_sync.wire import ipc_pb2
 
-from .conftest import PATIENCE, Backend, OpenWindow, close, config_of, session, shown, titles
+from .conftest import (
+    PATIENCE,
+    Backend,
+    FakeChat,
+    OpenWindow,
+    close,
+    config_of,
+    session,
+    shown,
+    titles,
+)
 
 _CTRL = Qt.KeyboardModifier.ControlModifier
 
@@ -75,6 +87,23 @@ def test_a_new_session_is_on_the_first_page_selected_and_opened(
     assert window.chat.shown == [created]
 
 
+def test_the_first_session_of_all_is_highlighted(
+    qtbot: QtBot, store: Gateway, loaded: OpenWindow
+) -> None:
+    page = loaded(config_of(store)).sessions
+    with qtbot.waitSignal(page.session_chosen, timeout=PATIENCE):
+        qtbot.mouseClick(page.parts.empty.button, Qt.MouseButton.LeftButton)
+    assert [index.row() for index in page.parts.view.selectedIndexes()] == [0]
+
+
+def test_the_row_that_the_keys_are_about_is_highlighted(qtbot: QtBot, three: MainWindow) -> None:
+    view = three.sessions.parts.view
+    three.sessions.parts.search.setFocus()
+    view.setFocus()
+    assert view.selectedIndexes() == [view.currentIndex()]
+    assert view.currentIndex().isValid()
+
+
 def test_a_session_that_could_not_be_created_is_told_of(
     qtbot: QtBot, three: MainWindow, backend: Backend
 ) -> None:
@@ -105,6 +134,16 @@ def test_a_session_is_renamed_in_place(qtbot: QtBot, three: MainWindow, backend:
     assert ("update_session", f"ses_{2:026d}", "another title") in backend.calls
 
 
+def test_the_chat_of_a_renamed_session_learns_of_its_title(qtbot: QtBot, three: MainWindow) -> None:
+    three.sessions.parts.view.select_row(1)
+    three.sessions.open_action.trigger()
+    rename(qtbot, three, "another title", Qt.Key.Key_Return)
+    chat = cast(FakeChat, three.chat)
+    qtbot.waitUntil(
+        lambda: [each.title for each in chat.changed] == ["another title"], timeout=PATIENCE
+    )
+
+
 @pytest.mark.parametrize(
     ("title", "end"),
     [("dropped", Qt.Key.Key_Escape), ("  ", Qt.Key.Key_Return), ("Session 2", Qt.Key.Key_Return)],
@@ -116,6 +155,25 @@ def test_what_is_no_new_title_changes_nothing(
     qtbot.waitUntil(lambda: not three.sessions.parts.view.is_renaming, timeout=PATIENCE)
     assert titles(three) == ["Session 1", "Session 2", "Session 3"]
     assert not [call for call in backend.calls if call[0] == "update_session"]
+
+
+@pytest.mark.parametrize("title", ["y" * 1500, " spaces around ", "\U0001f600" * 1500])
+def test_a_title_that_was_only_looked_at_stays_whole(
+    qtbot: QtBot, scripted: IpcConfig, backend: Backend, loaded: OpenWindow, title: str
+) -> None:
+    """Though the field may be too short for it."""
+    backend.script["list_sessions"] = lambda: [session(1, title)]
+    window = loaded(scripted)
+    view = window.sessions.parts.view
+    view.select_row(0)
+    wishes: list[tuple[str, str]] = []
+    view.model().rename_wanted.connect(lambda *wish: wishes.append(wish))
+    window.sessions.rename_action.trigger()
+    field = view.findChild(QLineEdit)
+    assert len(field.text()) > 10
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: not view.is_renaming, timeout=PATIENCE)
+    assert wishes == []
 
 
 def test_a_refused_title_is_told_of_and_the_old_one_stays(
@@ -323,6 +381,15 @@ def test_keys_leaf_and_refresh(
     qtbot.waitUntil(lambda: window.sessions.page == 1, timeout=PATIENCE)
     qtbot.keyClick(window, Qt.Key.Key_PageUp, _CTRL)
     qtbot.waitUntil(lambda: window.sessions.page == 0, timeout=PATIENCE)
+    for _ in range(2):  # none is lost, however quick
+        qtbot.keyClick(window, Qt.Key.Key_PageDown, _CTRL)
+    assert window.sessions.page == 2
+    qtbot.keyClick(view, Qt.Key.Key_Home, _CTRL)
+    assert window.sessions.page == 0
+    qtbot.keyClick(view, Qt.Key.Key_End, _CTRL)
+    assert window.sessions.page == 2
+    qtbot.mouseClick(window.sessions.parts.pager.first, Qt.MouseButton.LeftButton)
+    assert window.sessions.page == 0
     view.select_row(3)
     with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
         qtbot.keyClick(window, Qt.Key.Key_F5)

@@ -17,9 +17,17 @@ from typer.testing import CliRunner
 
 from opencode_sync import IpcConfigError, desktop
 from opencode_sync.cli.app import app
-from opencode_sync.desktop import MISSING, application, check_pairing, load_toolkit
+from opencode_sync.cli.checks import Level, check_packages
+from opencode_sync.desktop import (
+    MISSING,
+    application,
+    check_pairing,
+    load_toolkit,
+    system_libraries,
+)
 from opencode_sync.desktop.application import check_display, run
 from opencode_sync.desktop.main_window import MainWindow
+from opencode_sync.desktop.system_libraries import PACKAGES, check_libraries
 from opencode_sync.gateway import Gateway
 from opencode_sync.providers import FileConfigProvider
 
@@ -96,6 +104,33 @@ def test_the_command_shows_the_window_and_ends_with_it(store: Gateway, tmp_path:
     assert store.auth_token not in text
 
 
+def test_a_window_that_is_destroyed_without_being_closed_ends_everything(
+    qapp: QApplication, store: Gateway, leaves_nothing: None
+) -> None:
+    def destroy() -> None:
+        window = the_window()
+        window.sessions.loaded.connect(window.deleteLater)
+        window.destroyed.connect(lambda: QTimer.singleShot(0, qapp.quit))
+
+    QTimer.singleShot(0, destroy)
+    assert run(config_of(store)) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_ends_the_program_also_when_its_window_is_destroyed(
+    qapp: QApplication, store: Gateway, leaves_nothing: None
+) -> None:
+    def destroy() -> None:
+        window = the_window()
+        window.destroyed.connect(
+            lambda: QTimer.singleShot(0, lambda: os.kill(os.getpid(), signal.SIGINT))
+        )
+        window.deleteLater()
+
+    QTimer.singleShot(0, destroy)
+    assert run(config_of(store)) == 0
+
+
 def test_something_that_does_not_end_is_left_to_itself(
     qapp: QApplication,
     store: Gateway,
@@ -128,6 +163,62 @@ def test_a_display_is_found(environ: dict[str, str], platform: str) -> None:
 def test_without_a_display_it_says_so_instead_of_crashing() -> None:
     with pytest.raises(IpcConfigError, match="no display"):
         check_display({}, "linux")
+
+
+def test_a_missing_library_is_named_instead_of_crashing(tmp_path: Path) -> None:
+    plugin = tmp_path / "libqxcb.so"
+    plugin.write_bytes(b"")  # the loader refuses it, as one that lacks something
+    for environ in ({"DISPLAY": ":0"}, {"QT_QPA_PLATFORM": "xcb:x"}):
+        with pytest.raises(IpcConfigError, match=r"libqxcb.*sudo apt install libxcb-cursor0"):
+            check_libraries(environ, "linux", plugin)
+
+
+@pytest.mark.parametrize(
+    ("environ", "platform", "name"),
+    [
+        ({"DISPLAY": ":0"}, "darwin", "libqxcb.so"),
+        ({"DISPLAY": ":0", "QT_QPA_PLATFORM": "offscreen"}, "linux", "libqxcb.so"),
+        ({"DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0"}, "linux", "libqxcb.so"),
+        ({"DISPLAY": ":0"}, "linux", "elsewhere.so"),
+    ],
+)
+def test_libraries_that_no_window_will_need_are_not_looked_for(
+    tmp_path: Path, environ: dict[str, str], platform: str, name: str
+) -> None:
+    (tmp_path / "libqxcb.so").write_bytes(b"")
+    check_libraries(environ, platform, tmp_path / name)
+
+
+def test_without_a_hint_it_is_this_installations_part_of_qt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Path] = []
+
+    def load(path: str) -> None:
+        asked.append(Path(path))
+        raise OSError("libxcb-icccm.so.4: cannot open shared object file")
+
+    plugin = tmp_path / "platforms" / "libqxcb.so"
+    plugin.parent.mkdir()
+    plugin.touch()
+    monkeypatch.setattr(system_libraries.QLibraryInfo, "path", lambda what: str(tmp_path))
+    monkeypatch.setattr(system_libraries.ctypes, "CDLL", load)
+    with pytest.raises(IpcConfigError, match=r"libxcb-icccm\.so\.4") as raised:
+        check_libraries({"DISPLAY": ":0"}, "linux")
+    assert asked == [plugin]
+    assert PACKAGES in raised.value.message
+
+
+def test_the_doctor_knows_of_a_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise IpcConfigError("libEGL.so.1 is missing", source="installation")
+
+    monkeypatch.setattr(desktop, "check_pairing", lambda version: None)
+    window = next(each for each in check_packages() if each.name == "extra desktop")
+    assert window.level is Level.OK
+    monkeypatch.setattr(system_libraries, "check_libraries", fail)
+    window = next(each for each in check_packages() if each.name == "extra desktop")
+    assert (window.level, window.text) == (Level.NOTE, "libEGL.so.1 is missing")
 
 
 def test_the_toolkit_is_there() -> None:

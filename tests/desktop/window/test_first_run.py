@@ -15,10 +15,11 @@ from opencode_sync import IpcConfig, IpcConfigError
 from opencode_sync.desktop import lifecycle
 from opencode_sync.desktop.local_gateway import GatewayKind
 from opencode_sync.desktop.main_window import MainWindow
+from opencode_sync.desktop.sessions.layout import Shown
 from opencode_sync.desktop.settings import WindowSettings
 from opencode_sync.gateway import Gateway
 
-from .conftest import PATIENCE, Backend, Held, OpenWindow, session, titles
+from .conftest import PATIENCE, Backend, Held, OpenWindow, config_of, session, shown, titles
 
 _LEFT = Qt.MouseButton.LeftButton
 
@@ -94,7 +95,9 @@ def test_without_opencode_it_says_so_and_stays(
 
 def enter(qtbot: QtBot, window: MainWindow, port: int, token: str) -> None:
     page = window.first_run
-    page.port.setValue(port)
+    qtbot.mouseClick(page.port, _LEFT)
+    page.port.clear()
+    qtbot.keyClicks(page.port, str(port))
     page.token.clear()
     qtbot.keyClicks(page.token, token)
 
@@ -134,7 +137,7 @@ def test_the_token_is_masked(window: MainWindow) -> None:
 
 
 @pytest.mark.parametrize(
-    ("port", "token", "text"), [(0, "x" * 20, "port"), (4096, "", "auth_token is blank")]
+    ("port", "token", "text"), [(80, "x" * 20, "port"), (4096, "", "auth_token is blank")]
 )
 def test_an_address_that_is_none_is_told_at_its_field(
     qtbot: QtBot, window: MainWindow, port: int, token: str, text: str
@@ -143,6 +146,58 @@ def test_an_address_that_is_none_is_told_at_its_field(
     qtbot.mouseClick(window.first_run.connect_button, _LEFT)
     assert window.first_run.problem.isVisible()
     assert text in window.first_run.problem.text()
+
+
+def test_the_port_is_typed_digit_by_digit(qtbot: QtBot, window: MainWindow) -> None:
+    field = window.first_run.port
+    assert (field.text(), field.placeholderText()) == ("", "1024 to 65535")
+    qtbot.mouseClick(field, _LEFT)
+    qtbot.keyClicks(field, "5x9,99")
+    assert field.text() == "5999"
+
+
+def test_without_a_port_it_asks_for_one(qtbot: QtBot, window: MainWindow) -> None:
+    page = window.first_run
+    qtbot.mouseClick(page.connect_button, _LEFT)
+    assert page.problem.text() == "Enter the port that the gateway listens on."
+    assert page.port.hasFocus()
+
+
+def test_what_failed_before_is_not_told_beside_what_failed_now(
+    qtbot: QtBot, window: MainWindow
+) -> None:
+    page = window.first_run
+    assert page.reason.isVisible()
+    enter(qtbot, window, 1024, "nobody-listens-there")
+    qtbot.mouseClick(page.connect_button, _LEFT)
+    qtbot.waitUntil(window.error_banner.isVisible, timeout=PATIENCE)
+    assert page.reason.isHidden()
+    enter(qtbot, window, 80, "nobody-listens-there")
+    qtbot.mouseClick(page.connect_button, _LEFT)
+    assert page.problem.isVisible()
+    assert window.error_banner.isHidden()
+
+
+def test_only_what_worked_is_remembered(
+    qtbot: QtBot, window: MainWindow, settings: WindowSettings
+) -> None:
+    enter(qtbot, window, 1024, "nobody-listens-there")
+    qtbot.mouseClick(window.first_run.connect_button, _LEFT)
+    qtbot.waitUntil(window.error_banner.isVisible, timeout=PATIENCE)
+    assert (settings.port, settings.gateway) == (0, None)
+    with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
+        qtbot.mouseClick(window.first_run.embedded, _LEFT)
+    assert (settings.port, settings.gateway) == (0, GatewayKind.EMBEDDED)
+
+
+def test_the_gateway_of_last_time_is_offered_first(
+    qtbot: QtBot, settings: WindowSettings, open_window: OpenWindow
+) -> None:
+    settings.gateway = GatewayKind.EMBEDDED
+    page = open_window().first_run
+    qtbot.waitUntil(page.isVisible, timeout=PATIENCE)
+    assert page.embedded.hasFocus()
+    assert (page.embedded.isDefault(), page.opencode.isDefault()) == (True, False)
 
 
 def test_a_wrong_address_can_be_corrected(
@@ -159,9 +214,10 @@ def test_a_wrong_address_can_be_corrected(
 
 
 def test_looking_again_in_vain_says_so(qtbot: QtBot, window: MainWindow) -> None:
+    reason = window.first_run.reason
     qtbot.mouseClick(window.first_run.look, _LEFT)
-    qtbot.waitUntil(window.error_banner.isVisible, timeout=PATIENCE)
-    assert "No backend to connect to was found" in window.error_banner.text.text()
+    qtbot.waitUntil(lambda: reason.text().startswith("Looked again. No backend"), timeout=PATIENCE)
+    assert window.error_banner.isHidden()  # it would say the same
 
 
 def test_the_backend_in_use_can_be_left_for_another_or_not(
@@ -174,6 +230,67 @@ def test_the_backend_in_use_can_be_left_for_another_or_not(
     assert page.reason.isHidden()
     qtbot.mouseClick(page.back, _LEFT)
     assert window.sessions.isVisible()
+
+
+def test_the_sessions_of_the_backend_before_are_not_shown_as_the_new_ones(
+    qtbot: QtBot, scripted: IpcConfig, loaded: OpenWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the moment it is left; until the new one's list is there, there is none."""
+    window = loaded(scripted)
+    window.open_session(session(1))
+    other = Backend()
+    held = other.script["list_sessions"] = Held(lambda: [session(7)])
+    monkeypatch.setattr(lifecycle, "make_gateway", lambda kind, directory: Gateway(other))
+    window._start_gateway(GatewayKind.OPENCODE)
+    assert window._status.state.text() == "Changing the backend..."
+    assert window._status.server.isHidden()
+    qtbot.waitUntil(held.begun.is_set, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: window._status.state.text() == "Connected", timeout=PATIENCE)
+    assert (shown(window), titles(window)) == (Shown.LOADING, [])
+    assert window.chat.isHidden()
+    assert window.lost_banner.isHidden()
+    assert not window.sessions.delete_action.isEnabled()
+    held.go_on.set()
+    qtbot.waitUntil(lambda: titles(window) == ["Session 7"], timeout=PATIENCE)
+
+
+def test_a_backend_that_goes_while_another_is_started_is_not_missed(
+    qtbot: QtBot, store: Gateway, loaded: OpenWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = loaded(config_of(store))
+    other = Backend()
+    held = other.script["start"] = Held(lambda: None)
+    other.script["list_sessions"] = lambda: [session(7)]
+    monkeypatch.setattr(lifecycle, "make_gateway", lambda kind, directory: Gateway(other))
+    window._start_gateway(GatewayKind.OPENCODE)
+    qtbot.waitUntil(held.begun.is_set, timeout=PATIENCE)
+    with qtbot.waitSignal(window.service.lost, timeout=PATIENCE):
+        window.sessions.load()  # given up with the backend that it asks
+        store.stop(0.1)
+    assert shown(window) is Shown.LOADING
+    assert window.lost_banner.isHidden()
+    assert not window.sessions.is_loading
+    with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
+        held.go_on.set()
+    assert titles(window) == ["Session 7"]
+
+
+def test_a_gateway_that_does_not_start_leaves_the_backend_in_use(
+    qtbot: QtBot, scripted: IpcConfig, loaded: OpenWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(kind: GatewayKind, directory: Path | None) -> Gateway:
+        raise IpcConfigError("no opencode is on the PATH", source="installation")
+
+    window = loaded(scripted)
+    before = titles(window)
+    monkeypatch.setattr(lifecycle, "make_gateway", fail)
+    window.choose_action.trigger()
+    qtbot.mouseClick(window.first_run.opencode, _LEFT)
+    qtbot.waitUntil(window.error_banner.isVisible, timeout=PATIENCE)
+    qtbot.mouseClick(window.first_run.back, _LEFT)
+    assert window.error_banner.isHidden()
+    assert (window._status.state.text(), titles(window)) == ("Connected", before)
+    assert before
 
 
 def test_the_newest_wish_is_the_one_that_counts(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt
+from PySide6.QtCore import QEvent, QModelIndex, QPoint, QSize, Qt
 from PySide6.QtGui import QColor, QHoverEvent, QPalette
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -134,6 +134,40 @@ def test_badges_say_what_a_session_has_changed() -> None:
     changed.summary.files = 1
     assert badges_of(record_of(changed), "{0} files", "{0} file")[2].text == "1 file"
     assert badges_of(record_of(session(1)), "{0} files", "{0} file") == []
+
+
+def test_a_session_that_changed_nothing_has_no_badges() -> None:
+    idle = session(1)
+    idle.summary.SetInParent()
+    assert record_of(idle).summary == (0, 0, 0)
+    assert badges_of(record_of(idle), "{0} files", "{0} file") == []
+
+
+def test_a_title_cannot_turn_the_rest_of_its_card_around(
+    scripted: IpcConfig, backend: Backend, loaded: OpenWindow
+) -> None:
+    backend.script["list_sessions"] = lambda: [session(1, "a\u202etxt.exe")]
+    row = loaded(scripted).sessions.parts.view.model().index(0, 0)
+    assert row.data() == r"a\u202etxt.exe"
+    assert "\u202e" not in row.data(Qt.ItemDataRole.ToolTipRole)
+    assert "\u202e" not in row.data(Qt.ItemDataRole.AccessibleTextRole)
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_the_window_may_be_small(
+    qtbot: QtBot, scripted: IpcConfig, backend: Backend, loaded: OpenWindow, chat: bool
+) -> None:
+    backend.script["list_sessions"] = lambda: [session(n, updated=n) for n in range(25)]
+    window = loaded(scripted)
+    heading = window.sessions.parts.heading
+    assert heading.isVisible()
+    if chat:
+        window.open_session(session(1))
+        window.chat.setMinimumWidth(300)
+    window.resize(600, 400)
+    qtbot.waitUntil(lambda: window.size() == QSize(600, 400), timeout=PATIENCE)
+    assert window.minimumSizeHint().width() <= 600
+    qtbot.waitUntil(lambda: heading.isVisible() is not chat, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("background", ["#f4f5f7", "#24272d"])

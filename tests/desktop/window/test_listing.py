@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from opencode_sync.desktop.sessions.listing import Listing, SortOrder, record_of, records_of
+from opencode_sync.desktop.sessions.titles import shown_title
 from opencode_sync.types import OcSessionInfo
 
 from .conftest import session
@@ -85,6 +86,28 @@ def test_orders() -> None:
     ):
         listing.sort(order)
         assert (listing.order, ids(listing)) == (order, expected)
+
+
+def test_titles_are_ordered_as_people_count_and_those_without_come_last() -> None:
+    names = [" ", "Task 10", "task 2", "Zoo", "\u00e9t\u00e9", "Task 001", "f"]
+    listing = listing_of(*(session(number, name) for number, name in enumerate(names)))
+    listing.sort(SortOrder.TITLE)
+    assert [record.title for record in listing.rows] == [
+        "\u00e9t\u00e9",
+        "f",
+        "Task 001",
+        "task 2",
+        "Task 10",
+        "Zoo",
+        " ",
+    ]
+
+
+def test_a_title_is_shown_on_one_line_and_in_its_own_script() -> None:
+    hebrew = "\u05e9\u05dc\u05d5\u05dd"
+    assert shown_title(f" {hebrew}\n x ") == f"{hebrew} x"
+    assert shown_title("\n") == ""
+    assert len(shown_title("x" * 5000)) < 1010
 
 
 def test_changes_keep_search_order_and_page() -> None:

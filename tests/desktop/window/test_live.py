@@ -59,6 +59,41 @@ def test_a_deleted_session_goes(qtbot: QtBot, window: MainWindow, backend: Backe
     assert titles(window) == ["Session 2"]
 
 
+def test_sessions_deleted_together_go_in_one_change(qtbot: QtBot, window: MainWindow) -> None:
+    """The order of thousands takes its time, which must not be taken for each of them."""
+    page = window.sessions
+    resets: list[None] = []
+    page.parts.view.model().modelReset.connect(lambda: resets.append(None))
+    gone = [f"ses_{1:026d}", f"ses_{2:026d}", f"ses_{78:026d}"]
+    told: list[str] = []
+    page.session_removed.connect(told.append)
+    page.parts.view.select_row(0)
+    page._live.removed.emit(gone)
+    assert (titles(window), len(resets), told) == ([], 1, gone)
+
+
+def test_the_chat_of_a_deleted_session_is_ended_not_only_hidden(
+    qtbot: QtBot, window: MainWindow, backend: Backend
+) -> None:
+    window.sessions.parts.view.select_row(1)
+    window.sessions.open_action.trigger()
+    assert [each.title for each in window.chat.shown] == ["Session 2"]
+    backend.streams[0].push(deleted(1))
+    backend.streams[0].push(deleted(2))
+    qtbot.waitUntil(lambda: not titles(window), timeout=PATIENCE)
+    assert window.chat.isHidden()
+    assert sorted(window.chat.forgotten) == [f"ses_{1:026d}", f"ses_{2:026d}"]
+
+
+def test_a_session_that_is_gone_is_not_read_anew(window: MainWindow, backend: Backend) -> None:
+    begun = []
+    backend.script["get_session"] = begun.append
+    window.sessions._live.removed.emit([f"ses_{1:026d}"])
+    window.sessions.update_session(f"ses_{1:026d}")
+    assert window.service.client.list_sessions()  # answered after it
+    assert begun == []
+
+
 def test_sessions_that_are_not_listed_stay_unlisted(
     qtbot: QtBot, window: MainWindow, backend: Backend
 ) -> None:

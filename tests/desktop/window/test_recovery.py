@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QMessageBox
 from pytestqt.qtbot import QtBot
 
 from benchmarks.soak_victim import KilledGateway
@@ -113,6 +114,36 @@ def test_while_the_link_is_lost_the_list_does_not_complain_of_it_as_well(
     assert window.error_banner.isHidden()
     window.sessions.failed.emit(IpcConnectionError("gone"), "The session was not deleted")
     assert window.error_banner.isVisible()
+
+
+def test_without_a_connection_nothing_is_done_later_behind_ones_back(
+    qtbot: QtBot, spawn: Spawn, runtime_file: Path, loaded: OpenWindow
+) -> None:
+    gateway = spawn()
+    window = loaded(FileConfigProvider(runtime_file))
+    page = window.sessions
+    with qtbot.waitSignal(page.session_chosen, timeout=PATIENCE):
+        page.create_session()
+    before = titles(window)
+    changing = (page.create_action, page.rename_action, page.delete_action)
+    qtbot.waitUntil(lambda: all(each.isEnabled() for each in changing), timeout=PATIENCE)
+    page.delete_action.trigger()  # the question is on show when the connection goes
+    gateway.kill()
+    qtbot.waitUntil(window.lost_banner.isVisible, timeout=PATIENCE)
+    assert not any(each.isEnabled() for each in changing)
+    assert page.copy_action.isEnabled()
+    question = page.findChild(QMessageBox)
+    delete = next(each for each in question.buttons() if "Delete" in each.text())
+    qtbot.mouseClick(delete, Qt.MouseButton.LeftButton)
+    assert window.error_banner.text.text() == (
+        "The session was not deleted: there is no connection to the backend now"
+    )
+    page._model.rename_wanted.emit(page.parts.view.current.id, "another title")
+    assert window.error_banner.text.text().startswith("The session was not renamed: there is no")
+    with qtbot.waitSignal(page.loaded, timeout=PATIENCE):
+        spawn()
+    assert titles(window) == before
+    assert all(each.isEnabled() for each in changing)
 
 
 def test_a_backend_that_says_goodbye_is_lost_too(

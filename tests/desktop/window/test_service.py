@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from typing import Any
@@ -85,6 +86,38 @@ class Outcome:
 @pytest.fixture
 def outcome(qtbot: QtBot) -> Outcome:
     return Outcome(qtbot)
+
+
+def test_the_end_waits_for_what_was_begun(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Service]
+) -> None:
+    """So that no thread of it is at work any more when the program goes on to its own end."""
+    service = make(IpcConfig(1024, "nobody-listens-there"))
+    begun, go_on = threading.Event(), threading.Event()
+
+    def connect() -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE / 1000)
+
+    monkeypatch.setattr(service.client, "connect", connect)
+    service.start()
+    assert begun.wait(PATIENCE / 1000)
+    service.close()
+    assert not service.wait_closed(0.05)
+    go_on.set()
+    assert service.wait_closed(PATIENCE / 1000)
+
+
+def test_a_service_that_qt_has_destroyed_can_still_be_closed(
+    qtbot: QtBot, store: Gateway, leaves_nothing: None
+) -> None:
+    service = Service(config_of(store))
+    with qtbot.waitSignal(service.connected, timeout=PATIENCE):
+        service.start()
+    destroy(service)
+    service.close()
+    assert service.wait_closed(PATIENCE / 1000)
+    assert service.state is ConnectionState.DISCONNECTED
 
 
 def test_a_session_lives_through_the_services_operations(

@@ -9,6 +9,7 @@ from PySide6.QtCore import QByteArray, QSettings, QSize
 from pytestqt.qtbot import QtBot
 
 from opencode_sync import IpcConfig
+from opencode_sync.desktop.local_gateway import GatewayKind
 from opencode_sync.desktop.sessions.listing import SortOrder
 from opencode_sync.desktop.settings import WindowSettings
 
@@ -48,11 +49,18 @@ def test_at_first_there_is_nothing_to_remember(store: QSettings) -> None:
 
 
 def test_nonsense_reads_as_the_default(store: QSettings) -> None:
-    for key in ("window/geometry", "sessions/page", "sessions/order", "address/port"):
+    for key in (
+        "window/geometry",
+        "sessions/page",
+        "sessions/order",
+        "address/port",
+        "gateway/kind",
+    ):
         store.setValue(key, "nonsense")
     settings = WindowSettings(store)
     assert settings.geometry == QByteArray()
     assert (settings.page, settings.order, settings.port) == (0, SortOrder.UPDATED, 0)
+    assert settings.gateway is None
     store.setValue("address/port", "70000")
     assert settings.port == 0
 
@@ -60,9 +68,11 @@ def test_nonsense_reads_as_the_default(store: QSettings) -> None:
 def test_what_is_saved_is_there_next_time(store: QSettings) -> None:
     settings = WindowSettings(store)
     settings.port = 4096
+    settings.gateway = GatewayKind.EMBEDDED
     settings.save()
     again = QSettings(store.fileName(), QSettings.Format.IniFormat)
     assert WindowSettings(again).port == 4096
+    assert WindowSettings(again).gateway is GatewayKind.EMBEDDED
 
 
 def test_without_a_store_it_is_this_users_own(tmp_path: Path) -> None:

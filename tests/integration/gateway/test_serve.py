@@ -103,8 +103,24 @@ class TestRun:
             run(Gateway(backend), announce=announce)
         assert backend.closes == 1
 
-    def test_waiting_goes_on_until_somebody_asks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(serve, "_WAKE_SECONDS", 0.001)
+    @posix
+    def test_a_signal_of_somebody_elses_is_left_to_them(self) -> None:
+        stop, seen = StopRequest(), threading.Event()
+        previous = signal.signal(signal.SIGUSR1, lambda number, frame: seen.set())
+        former = signal.set_wakeup_fd(-1)
+
+        def announce(line: str) -> None:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert seen.wait(PATIENCE)
+            stop.send("enough")
+
+        try:
+            assert run(Gateway(ScriptedBackend()), announce=announce, stop=stop) == 0
+            assert signal.set_wakeup_fd(former) == -1
+        finally:
+            signal.signal(signal.SIGUSR1, previous)
+
+    def test_waiting_goes_on_until_somebody_asks(self) -> None:
         request = StopRequest()
         timer = threading.Timer(0.05, request.send, ["asked"])
         timer.start()
@@ -269,7 +285,7 @@ class TestChoose:
 
     def test_package_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "opencode_sync.gateway.backends.opencode.backend", None)
-        with pytest.raises(GatewayError, match=r"pip install \"opencode-sync\[gateway\]\""):
+        with pytest.raises(GatewayError, match=r"pip install \"opencode-sync-sdk\[gateway\]\""):
             self.choose("opencode")
         backend, (line,) = self.choose("auto")
         assert isinstance(backend, EmbeddedBackend)

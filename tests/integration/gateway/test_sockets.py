@@ -422,7 +422,7 @@ class TestListener:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "websockets", None)
         gateway = Gateway(ScriptedBackend())
-        with pytest.raises(GatewayError, match=r"package websockets .*opencode-sync\[gateway\]"):
+        with pytest.raises(GatewayError, match=r"package websockets .*opencode-sync-sdk\[gateway\]"):
             gateway.start()
         gateway.stop()
         assert gateway_module  # the rest of the gateway works without it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -70,6 +71,19 @@ def launch(tmp_path: Path, nothing_left: None) -> Iterator[Callable[[], Running]
     for process in processes:
         process.kill()
         process.communicate(timeout=PATIENCE)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "tgkill"),
+    reason="only Linux lets one choose the thread that gets a signal",
+)
+def test_a_signal_that_another_thread_has_got_ends_it_too(launch: Callable[[], Running]) -> None:
+    """The system gives a signal to any thread; only the main one may run Python's handlers."""
+    process = launch().process
+    threads = {int(each.name) for each in Path(f"/proc/{process.pid}/task").iterdir()}
+    other = max(threads - {process.pid})
+    assert ctypes.CDLL(None).tgkill(process.pid, other, int(signal.SIGTERM)) == 0
+    assert process.wait(PATIENCE) == 0
 
 
 def test_nothing_answered_is_lost_by_kill_9(launch: Callable[[], Running], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from opencode_sync import IpcClient, IpcConfig, IpcConnectionError
+from opencode_sync import IpcArgumentError, IpcClient, IpcConfig, IpcConnectionError
 from opencode_sync.gateway import Gateway
 from opencode_sync.gateway.app_config import default_config_file
 from opencode_sync.gateway.backends.embedded import default_database
@@ -19,6 +19,7 @@ from opencode_sync.testing import (
     FakeIpcClient,
     Fault,
     FaultPlan,
+    FaultProxy,
     Recorder,
     ScriptedBackend,
     replay,
@@ -113,31 +114,67 @@ def test_the_seed_is_the_names(same_name: tuple[Faults, Faults]) -> None:
     assert first.seed == second.seed == 4194964198
     assert Faults("tests/test_x.py::test_z").seed != first.seed
     assert repr(first) == "Faults(seed=4194964198)"
-    assert Faults("x").report().startswith("none were made")
+    assert Faults("x").report() == ""
     again = eval(first.report(), {"Fault": Fault, "FaultPlan": FaultPlan})
     assert repr(again) == first.report()
 
 
-def report_of(item: SimpleNamespace, *, when: str, failed: bool) -> SimpleNamespace:
+def test_a_plan_that_was_shown_is_given_in_the_faults_place(
+    opencode_gateway: Gateway, opencode_faults: Faults
+) -> None:
+    """To the fixture or to a proxy of one's own; and its seed to the fixture."""
+    shown = repr(FaultPlan([Fault.reset(direction="to_client", message=2)], seed=7))
+    plan = eval(shown, {"Fault": Fault, "FaultPlan": FaultPlan})
+    with FaultProxy(opencode_gateway, plan) as own:
+        for proxy in (opencode_faults.proxy(opencode_gateway, plan), own):
+            config = IpcConfig(proxy.port, opencode_gateway.auth_token)
+            with IpcClient(config, reconnect=None) as client, pytest.raises(IpcConnectionError):
+                client.create_session("x")
+            assert [each.fault.kind for each in proxy.injected] == ["reset"]
+    assert opencode_faults.report() == shown
+    opencode_faults.seed = 7
+    assert repr(opencode_faults.plan(*plan.faults)) == shown
+    assert repr(opencode_faults.plan()) == repr(FaultPlan.from_seed(7))
+
+
+def test_faults_that_are_none_are_refused_before_anything_runs(
+    opencode_gateway: Gateway, opencode_faults: Faults
+) -> None:
+    plan, fault = FaultPlan(seed=1), Fault.delay(0.0)
+    for given, remedy in (
+        ((plan, fault), "either one plan or faults"),
+        ((plan, plan), "either one plan or faults"),
+        (("reset",), "give faults, such as"),
+    ):
+        with pytest.raises(IpcArgumentError, match=remedy) as caught:
+            opencode_faults.proxy(opencode_gateway, *given)  # type: ignore[arg-type]
+        assert caught.value.field == "faults"
+    assert opencode_faults.report() == ""
+
+
+def report_of(item: object, *, when: str, failed: bool, excinfo: object = None) -> SimpleNamespace:
     """What the plugin's hook makes of a test's report."""
     report = SimpleNamespace(when=when, failed=failed, sections=[])
-    hook = pytest_runtest_makereport(item, None)  # type: ignore[arg-type]
+    hook = pytest_runtest_makereport(item)  # type: ignore[arg-type]
     next(hook)
-    with pytest.raises(StopIteration) as ended:
-        hook.send(report)  # type: ignore[arg-type]
-    assert ended.value.value is report
+    with pytest.raises(StopIteration):
+        hook.send(SimpleNamespace(excinfo=excinfo, get_result=lambda: report))
     return report
 
 
 def test_only_the_report_of_a_failed_test_shows_its_faults(opencode_faults: Faults) -> None:
-    item = SimpleNamespace(stash=pytest.Stash())
+    item = SimpleNamespace()
     assert report_of(item, when="call", failed=True).sections == []  # it has none
-    item.stash[_FAULTS] = opencode_faults
+    setattr(item, _FAULTS, opencode_faults)
+    assert report_of(item, when="call", failed=True).sections == []  # it has made none
     plan = opencode_faults.plan(Fault.drop(message=3))
     assert report_of(item, when="call", failed=False).sections == []
     assert report_of(item, when="teardown", failed=True).sections == []
+    assert report_of(item, when="call", failed=True, excinfo="another plugin's").sections == []
     shown = report_of(item, when="call", failed=True).sections
-    assert shown == [("opencode_sync faults", repr(plan))]
+    (section,) = shown
+    assert section[0].startswith("opencode_sync faults")
+    assert section[1] == repr(plan)
 
 
 def test_a_script_is_not_verified_when_its_test_has_failed(

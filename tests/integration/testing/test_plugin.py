@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from configparser import ConfigParser
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
+import pytest
+
+from opencode_sync.testing import plugin
 from tests.docs.blocks import ROOT, blocks_of
 
 GUIDE: Final = ROOT / "docs" / "guides" / "testing.md"
@@ -63,6 +69,16 @@ def test_that_fails_with_faults(opencode_faults):
 
 def test_that_fails_alone():
     assert not "the reason"
+"""
+
+
+_BROKEN_PLUGIN: Final = """
+import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport():
+    raise KeyError("a bug of another plugin")
 """
 
 
@@ -125,6 +141,41 @@ def test_the_plugin_itself_brings_nothing_along() -> None:
         check=True,
     )
     assert ended.stdout.split() == ["opencode_sync.testing", "opencode_sync.testing.plugin"]
+
+
+def test_the_plugin_needs_no_more_of_pytest_than_old_ones_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is loaded into every run of the environment, and must not break one."""
+
+    def hookimpl(
+        *, hookwrapper: bool = False, tryfirst: bool = False, trylast: bool = False
+    ) -> Callable[[object], object]:
+        return lambda function: function
+
+    old = ModuleType("pytest")
+    vars(old).update(fixture=lambda function: function, hookimpl=hookimpl)
+    monkeypatch.setitem(sys.modules, "pytest", old)
+    assert "opencode_fake" in runpy.run_path(plugin.__file__)
+
+
+def test_another_plugins_failure_is_not_hidden(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(_BROKEN_PLUGIN, "utf-8")
+    (tmp_path / "test_it.py").write_text("def test_it(): pass\n", "utf-8")
+    ended = run_pytest(tmp_path, "-q")
+    assert "a bug of another plugin" in ended.stdout + ended.stderr
+    assert "opencode_sync" not in ended.stdout + ended.stderr
+
+
+def test_a_run_without_the_fixtures_does_not_import_the_client(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import sys\n\n\ndef test_it():\n"
+        "    assert 'opencode_sync.testing.plugin' in sys.modules\n"
+        "    assert not {'opencode_sync.client', 'google.protobuf', 'loguru'} & set(sys.modules)\n",
+        "utf-8",
+    )
+    ended = run_pytest(tmp_path, "-q")
+    assert "1 passed" in ended.stdout, ended.stdout + ended.stderr
 
 
 SUITES: Final = [

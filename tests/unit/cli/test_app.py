@@ -19,7 +19,7 @@ from opencode_sync import __version__
 from opencode_sync.cli import app as root
 from opencode_sync.cli import main
 from opencode_sync.cli.errors import EXIT_CODES
-from opencode_sync.errors import IpcCancelledError
+from opencode_sync.errors import IpcCancelledError, IpcConfigError, IpcConnectionError
 
 from .conftest import Run
 from .doubles import FakeClient
@@ -155,6 +155,22 @@ def test_verbose_adds_the_traceback_without_values(run: Run, client: FakeClient)
     assert result.exit_code == 1
     assert "Traceback" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("error: unexpected RuntimeError")
+
+
+@pytest.mark.usefixtures("default_log")
+@pytest.mark.parametrize(
+    "failure",
+    [IpcConnectionError("nobody listens"), IpcConfigError("no gateway"), KeyboardInterrupt()],
+    ids=["connection", "configuration", "interrupt"],
+)
+def test_verbose_adds_no_traceback_to_what_is_foreseen(
+    run: Run, client: FakeClient, failure: BaseException
+) -> None:
+    client.failure = failure
+    result = run("--verbose", "sessions", "list")
+    assert result.exit_code > 1
+    assert "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("error: ")
 
 
 @pytest.mark.usefixtures("default_log")

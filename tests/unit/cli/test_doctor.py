@@ -129,6 +129,23 @@ def test_who_has_a_server_needs_no_program(
     assert run("doctor").exit_code == 1
 
 
+def test_without_an_opencode_nothing_promises_to_start_one(run: Run, links: FakeLinks) -> None:
+    no_server = finding(checks.SERVERS, details={"server": None})
+    no_gateway = finding(checks.GATEWAY, Level.NOTE, remedy="start one", details={"endpoint": None})
+    missing = finding(checks.PROGRAM, Level.PROBLEM, details={"path": None})
+    links.checks = [fixed(missing, no_server, no_gateway)]
+    shown = [line.strip() for line in run("doctor").stdout.splitlines()]
+    assert shown[1:4] == [
+        "note    OpenCode servers  none runs, and there is none to start",
+        "note    gateway           none runs",
+        "-> install OpenCode first; without it opencode-sync gateway serves a store that has no "
+        "model",
+    ]
+    there = finding(checks.PROGRAM, details={"path": "/bin/opencode"})
+    links.checks = [fixed(there, no_server, no_gateway)]
+    assert run("doctor").stdout.count("what was found") == 3
+
+
 def test_everything_is_looked_at(links: FakeLinks) -> None:
     names = [check.name for check in doctor._checks(None, None, links.open)]
     assert names == ["this program", "packages", "OpenCode", "OpenCode servers", "gateway"]
@@ -162,9 +179,9 @@ def test_packages_are_told_with_their_versions(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(checks.importlib.metadata, "version", some)
     found = {each.name: each for each in checks.check_packages()}
-    assert found["packages"].remedy == "pip install 'opencode-sync-sdk'"
+    assert found["packages"].remedy == 'pip install "opencode-sync-sdk"'
     assert found["extra gateway"].level is Level.PROBLEM
-    assert found["extra gateway"].remedy == "pip install 'opencode-sync-sdk[gateway]'"
+    assert found["extra gateway"].remedy == 'pip install "opencode-sync-sdk[gateway]"'
     assert "psutil" in found["extra gateway"].text
     assert found["extra http"].level is Level.NOTE
 

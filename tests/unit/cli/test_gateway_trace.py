@@ -55,5 +55,6 @@ def test_the_provider_of_the_process_is_used(
 def test_without_a_provider_it_says_how_to_start(run: Run, given: dict[str, Any]) -> None:
     done = run("gateway", "--trace")
     assert done.exit_code == ExitCode.CONFIGURATION
-    assert "opentelemetry-instrument opencode-sync gateway --trace" in done.stderr
+    assert "opentelemetry-instrument -- opencode-sync gateway --trace" in done.stderr
+    assert "opentelemetry-distro" in done.stderr
     assert given == {}

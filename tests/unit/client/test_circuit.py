@@ -241,21 +241,27 @@ def test_attempts_go_out_one_after_the_other_until_one_succeeds(backend: Scripte
                 is_refused = tries[0] <= 5
             try:
                 if is_refused:
+                    attempted.set()
+                    assert somebody_was_refused.wait(WAIT)
                     raise TransportClosed("nobody listens")
                 super().connect(deadline)
             finally:
                 with lock:
                     at_once[0] -= 1
 
-    stop = threading.Event()
+    stop, attempted, somebody_was_refused = (threading.Event() for _ in range(3))
     refused = Counter[type]()
+
+    def call_once() -> None:
+        try:
+            client.check_server_health()
+        except IpcConnectionError as error:
+            refused[type(error)] += 1
+            somebody_was_refused.set()
 
     def call(index: int) -> None:
         while not stop.is_set():
-            try:
-                client.check_server_health()
-            except IpcConnectionError as error:
-                refused[type(error)] += 1
+            call_once()
 
     with backend.client(reconnect=AT_ONCE) as client:
         backend.wrap = Counting
@@ -263,6 +269,8 @@ def test_attempts_go_out_one_after_the_other_until_one_succeeds(backend: Scripte
         for caller in callers:
             caller.start()
         backend.link().peer.drop()
+        assert attempted.wait(WAIT)
+        call_once()  # what was on its way is repeated, so there may be no other
         backend.link(6)  # the sixth attempt after the loss
         assert client.wait_for_state(S.CONNECTED, WAIT) or client.is_connected
         stop.set()

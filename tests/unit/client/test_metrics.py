@@ -37,10 +37,12 @@ def test_a_life_in_figures(backend: ScriptedBackend) -> None:
     listed, removed = snapshot.operations["list_sessions"], snapshot.operations["delete_session"]
     assert (listed.sent, listed.succeeded, listed.failed) == (3, 2, 1)
     assert (removed.sent, removed.succeeded, removed.failed) == (2, 0, 2)
-    assert len(listed.durations) == 3
+    assert (len(listed.durations), len(listed.failed_durations)) == (2, 1)
     assert all(0 <= duration < WAIT for duration in listed.durations)
-    assert min(removed.durations) >= 0
-    assert max(removed.durations) >= 0.005  # a little less than the time-out, which began earlier
+    assert removed.durations == ()
+    assert min(removed.failed_durations) >= 0
+    # A little less than the time-out, which began earlier.
+    assert max(removed.failed_durations) >= 0.005
     assert snapshot.state_changes == (
         (S.DISCONNECTED, S.CONNECTING),
         (S.CONNECTING, S.AUTHENTICATING),
@@ -175,6 +177,18 @@ def test_the_percentile_of_one_request_is_that_request() -> None:
     assert {figures.percentile(percent) for percent in (0, 50, 99, 100)} == {0.5}
 
 
+def test_an_outage_does_not_look_like_speed() -> None:
+    metrics = InMemoryMetrics()
+    for _ in range(20):
+        metrics.record_request_completed("x", 0.05, True)
+    for _ in range(100):
+        metrics.record_request_completed("x", 0.00001, False)
+    figures = metrics.snapshot().operations["x"]
+    assert (figures.succeeded, figures.failed) == (20, 100)
+    assert {figures.percentile(percent) for percent in (0, 50, 100)} == {0.05}
+    assert figures.failed_durations == (0.00001,) * 100
+
+
 @pytest.mark.parametrize("percent", [-1, 100.1, float("nan")])
 def test_a_percentage_outside_0_to_100_is_refused(percent: float) -> None:
     with pytest.raises(ValueError, match="0 to 100"):
@@ -182,5 +196,5 @@ def test_a_percentage_outside_0_to_100_is_refused(percent: float) -> None:
 
 
 def test_without_requests_there_is_no_percentile() -> None:
-    with pytest.raises(ValueError, match="no request has completed"):
+    with pytest.raises(ValueError, match="no request has succeeded"):
         OperationFigures(0, 0, 0, ()).percentile(50)

@@ -6,7 +6,9 @@ import contextlib
 import os
 import sqlite3
 import stat
+import subprocess
 import sys
+import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -668,13 +670,240 @@ class TestBadFiles:
             (sqlite3.SQLITE_READONLY | 1 << 8, "cannot be written"),
             (sqlite3.SQLITE_FULL, "disk is full"),
             (sqlite3.SQLITE_CANTOPEN, "cannot be opened"),
-            (sqlite3.SQLITE_IOERR, "failed"),
+            (sqlite3.SQLITE_IOERR, "look after its disk"),
+            (session_file._CUT_OFF, "is damaged"),
+            (sqlite3.SQLITE_ERROR, "failed (oops); try again"),
         ],
     )
     def test_other_problems_are_explained(self, path: Path, code: int, match: str) -> None:
         error = sqlite3.OperationalError("oops")
         error.sqlite_errorcode = code
         assert match in SessionFile(path)._explained(error).message
+
+    def test_a_look_that_finds_nothing_is_explained(self, path: Path) -> None:
+        error = SessionFile(path)._explained(FileNotFoundError("gone"))
+        assert "was removed or replaced" in error.message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files in use cannot be removed there")
+class TestStrangers:
+    """What somebody does to the files while a gateway uses them."""
+
+    @pytest.mark.parametrize("gone", [["-wal"], ["-shm"], ["-wal", "-shm"]])
+    @pytest.mark.parametrize("replaced", [False, True])
+    def test_a_part_is_removed_or_replaced(
+        self,
+        store: EmbeddedBackend,
+        path: Path,
+        gone: list[str],
+        replaced: bool,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        # On Python 3.11 that would leave descriptors to the end of this process.
+        abandoned: list[sqlite3.Connection] = []
+        monkeypatch.setattr(session_file, "_abandon", abandoned.append)
+        made = store.create_session("kept", deadline=soon())
+        for suffix in gone:
+            part = Path(f"{path}{suffix}")
+            data = part.read_bytes()
+            part.unlink()
+            if replaced:
+                part.write_bytes(data)
+        for operation in (
+            lambda: store.create_session("more", deadline=soon()),
+            lambda: store.delete_session(made.id, deadline=soon()),
+            lambda: store.list_sessions(deadline=soon()),
+            lambda: store.check_health(deadline=soon()),
+            lambda: store.check_health(deadline=NOW),
+        ):
+            with pytest.raises(BackendError, match="was removed or replaced while it was in use"):
+                operation()
+        store.close()
+        assert len(abandoned) == (replaced and "-wal" in gone)
+        for writer in abandoned:
+            writer.close()
+
+    def test_another_gateways_sessions_outlive_the_end_of_one_whose_log_was_removed(
+        self, path: Path
+    ) -> None:
+        """In processes of their own, since SQLite's locks are those of a process."""
+        program = textwrap.dedent(
+            """
+            import sys
+            from pathlib import Path
+            from opencode_sync.deadline import Deadline
+            from opencode_sync.gateway import BackendError, EmbeddedBackend
+
+            backend = EmbeddedBackend(Path(sys.argv[1]))
+            backend.start()
+            for line in sys.stdin:
+                try:
+                    backend.create_session(line.strip(), deadline=Deadline.after(20))
+                    print("made", flush=True)
+                except BackendError:
+                    print("refused", flush=True)
+            backend.close()
+            """
+        )
+
+        def start() -> subprocess.Popen[str]:
+            return subprocess.Popen(
+                [sys.executable, "-c", program, str(path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+
+        def create(process: subprocess.Popen[str], title: str) -> str:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(f"{title}\n")
+            process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        with start() as first:
+            assert create(first, "before") == "made"
+            for suffix in ("-wal", "-shm"):
+                Path(f"{path}{suffix}").unlink()
+            with start() as second:
+                assert create(second, "after") == "made"
+                assert create(first, "lost") == "refused"
+                second.communicate(timeout=PATIENCE)
+            first.communicate(timeout=PATIENCE)
+        assert (first.returncode, second.returncode) == (0, 0)
+        backend = EmbeddedBackend(path)
+        backend.start()
+        assert "after" in [each.title for each in backend.list_sessions(deadline=soon())]
+        backend.close()
+
+    def test_a_log_removed_in_the_middle_of_a_commit_is_nobodys_success(
+        self, store: EmbeddedBackend, path: Path
+    ) -> None:
+        def remove(writer: sqlite3.Connection) -> int:
+            Path(f"{path}-wal").unlink()
+            return writer.execute(embedded._DELETE, ("ses_x",)).rowcount
+
+        with pytest.raises(BackendError, match="was removed or replaced"):
+            store._file.change(remove, soon())
+
+    def test_a_part_removed_during_the_start(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        prepare = SessionFile._prepare
+
+        def remove(self: SessionFile, writer: sqlite3.Connection) -> None:
+            prepare(self, writer)
+            Path(f"{path}-wal").unlink()
+
+        monkeypatch.setattr(SessionFile, "_prepare", remove)
+        backend = EmbeddedBackend(path)
+        with pytest.raises(BackendError, match="was removed or replaced"):
+            backend.start()
+        backend.close()
+
+    @pytest.mark.parametrize("kind", ["cut off", "cut in half", "written over"])
+    def test_a_log_that_is_spoiled_is_seen_before_more_is_taken(
+        self, store: EmbeddedBackend, path: Path, kind: str
+    ) -> None:
+        for number in range(30):
+            store.create_session(f"{number}", deadline=soon())
+        log = Path(f"{path}-wal")
+        size = log.stat().st_size
+        if kind == "written over":
+            with log.open("r+b") as file:
+                file.seek(100)
+                file.write(b"\xa5" * (size - 100))
+        else:
+            os.truncate(log, 0 if kind == "cut off" else size // 2)
+        os.utime(log)
+        for _ in range(2):
+            with pytest.raises(BackendError, match=r"is damaged|is not a session"):
+                store.create_session("lost", deadline=soon())
+        with contextlib.suppress(BackendError):
+            assert store.check_health(deadline=soon()) is False
+
+    def test_an_older_copy_is_seen_though_it_fits(self, store: EmbeddedBackend, path: Path) -> None:
+        store.create_session("first", deadline=soon())
+        store._file._writer.execute("PRAGMA wal_checkpoint")  # type: ignore[union-attr]
+        older = path.read_bytes()
+        for number in range(200):
+            store.create_session(f"{number}" * 500, deadline=soon())
+        store._file._writer.execute("PRAGMA wal_checkpoint")  # type: ignore[union-attr]
+        for number in range(5):
+            store.create_session(f"{number}", deadline=soon())
+        path.write_bytes(older)
+        with pytest.raises(BackendError, match="was written over while it was in use"):
+            store.create_session("lost", deadline=soon())
+
+    def test_damage_that_a_list_comes_across_ends_the_health(
+        self, store: EmbeddedBackend, path: Path
+    ) -> None:
+        store.create_session("one", deadline=soon())
+        assert store.check_health(deadline=soon()) is True
+        error = sqlite3.DatabaseError("malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        with pytest.raises(BackendError, match="is damaged"), store._file.reading():
+            raise error
+        assert store.check_health(deadline=soon()) is False
+        assert store.check_health(deadline=NOW) is False
+        with pytest.raises(BackendError, match="is damaged"):
+            store.create_session("two", deadline=soon())
+        store.close()
+        store.start()  # which looks the file through
+        assert store.check_health(deadline=soon()) is True
+        assert store.create_session("two", deadline=soon()).title == "two"
+
+    @pytest.mark.parametrize("mode", ["PASSIVE", "TRUNCATE"])
+    def test_another_programs_checkpoint_is_fine(
+        self, store: EmbeddedBackend, path: Path, mode: str
+    ) -> None:
+        made = store.create_session("one", deadline=soon())
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            assert other.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0] == 0
+        again = store.create_session("two", deadline=soon())
+        assert {each.id for each in store.list_sessions(deadline=soon())} == {made.id, again.id}
+
+    def test_another_gateways_commit_costs_no_look_at_all_of_it(
+        self, store: EmbeddedBackend, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = EmbeddedBackend(path)
+        other.start()
+        looks: list[object] = []
+        monkeypatch.setattr(SessionFile, "_check_integrity", lambda *_: looks.append(1))
+        for number in range(10):
+            store.create_session(f"{number}", deadline=soon())
+            other.create_session(f"{number}", deadline=soon())
+        other.close()
+        assert looks == []
+
+    def test_a_limit_on_the_size_of_files_is_named(
+        self, store: EmbeddedBackend, path: Path
+    ) -> None:
+        import resource
+
+        store.create_session("one", deadline=soon())
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        limit = Path(f"{path}-wal").stat().st_size + 10_000
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            with pytest.raises(BackendError, match=f"no file of more than {limit} bytes"):
+                store.create_session("x" * 50_000, deadline=soon())
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert store.create_session("x" * 50_000, deadline=soon())
+
+    def test_a_limit_far_away_is_not_blamed(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import resource
+
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        for limit in (resource.RLIM_INFINITY, 1 << 40):
+            monkeypatch.setattr(resource, "getrlimit", lambda _, limit=limit: (limit, limit))
+            assert "look after its disk" in SessionFile(path)._explained(error).message
+        monkeypatch.setitem(sys.modules, "resource", None)
+        assert "look after its disk" in SessionFile(path)._explained(error).message
 
 
 class TestIds:

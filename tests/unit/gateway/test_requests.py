@@ -444,3 +444,60 @@ class TestReader:
         scene.workers.run()
         assert scene.sent == [(2, "check_health_response"), (0, "error")]
         scene.assert_nothing_left()
+
+
+class TestBrokenOff:
+    """Whatever is raised on its way, a request has its answer and gives its place back."""
+
+    @pytest.mark.parametrize("raised", [RuntimeError("a bug"), SystemExit(1)])
+    @pytest.mark.parametrize(
+        ("method", "operation", "fields"),
+        [
+            ("expected_size", "list_sessions", {}),
+            ("answer", "list_sessions", {}),
+            ("run", "prompt", {"session_id": "ses_1", "text": "x"}),
+            ("subscribe", "subscribe", {}),
+        ],
+    )
+    def test_of_the_dispatcher(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        method: str,
+        operation: str,
+        fields: dict[str, str],
+        raised: BaseException,
+    ) -> None:
+        scene = Scene(max_in_flight=1, max_runs=1)
+
+        def fail(*args: Any, **kwargs: Any) -> Any:
+            raise raised
+
+        with monkeypatch.context() as patch:
+            patch.setattr(scene.requests._dispatcher, method, fail)
+            scene.take(2, operation, **fields)
+            scene.take(3, operation, **fields)  # waits in line for the first one's place
+            scene.workers.run()
+        assert scene.sent == [(2, "error"), (3, "error")]
+        error = scene.link.sent[0].error
+        assert error.code == ipc_pb2.IPC_ERROR_CODE_INTERNAL_ERROR
+        assert error.message.startswith("the request failed inside the gateway")
+        assert "bug" not in error.message
+        scene.assert_nothing_left()
+        scene.take(4, "list_sessions")
+        scene.workers.run()
+        assert scene.sent[-1] == (4, "session_list")
+
+    def test_after_the_answer_nothing_more_is_sent(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        send = scene.link.send
+
+        def fail(message: bytes) -> bool:
+            send(message)
+            raise RuntimeError("after all")
+
+        monkeypatch.setattr(scene.link, "send", fail)
+        scene.take(2, "list_sessions")
+        scene.workers.run()
+        assert scene.sent == [(2, "session_list")]
+        scene.assert_nothing_left()

@@ -372,7 +372,7 @@ def test_without_secrets_hides_values_and_keeps_the_rest():
 
 def test_without_psutil_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "psutil", None)
-    with pytest.raises(BackendError, match=r"pip install 'opencode-sync\[gateway\]'") as caught:
+    with pytest.raises(BackendError, match=r"pip install 'opencode-sync-sdk\[gateway\]'") as caught:
         find()
     monkeypatch.undo()
     assert error_code_name(caught.value.code) == "NOT_IMPLEMENTED"

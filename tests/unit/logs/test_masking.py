@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import pickle
+import time
+import urllib.parse
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
 from opencode_sync import masking
-from opencode_sync.masking import HIDDEN, MaskedError, mask, mask_record, remember_secret
+from opencode_sync.masking import (
+    HIDDEN,
+    MaskedError,
+    is_secret_name,
+    mask,
+    mask_record,
+    remember_secret,
+)
 from tests.support.threads import together
 
 
 @pytest.fixture(autouse=True)
 def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(masking, "_secrets", ())
-    monkeypatch.setattr(masking, "_newest", type(masking._newest)(maxlen=masking._MOST))
+    monkeypatch.setattr(masking, "_words", None)
+    monkeypatch.setattr(masking, "_newest", {})
 
 
 class Exc(NamedTuple):
@@ -44,10 +57,45 @@ def test_of_two_the_longer_is_hidden_whole() -> None:
     assert mask("0123456789abcdef") == HIDDEN
 
 
-@pytest.mark.parametrize("short", ["", "a", "1234567"])
+@pytest.mark.parametrize("short", ["", "a", "cat"])
 def test_what_is_too_short_is_no_secret(short: str) -> None:
     remember_secret(short)
     assert mask(f"say {short} twice") == f"say {short} twice"
+
+
+@pytest.mark.parametrize("short", ["cats", "h*nter2"])
+def test_a_short_secret_is_hidden_as_a_whole_word(short: str) -> None:
+    remember_secret(short)
+    assert mask(f"{short}, ({short}) a{short} {short}1") == (
+        f"{HIDDEN}, ({HIDDEN}) a{short} {short}1"
+    )
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        str,
+        repr,
+        json.dumps,
+        lambda secret: json.dumps(json.dumps(secret)),
+        lambda secret: repr(json.dumps(secret)),
+        lambda secret: json.dumps(secret, ensure_ascii=False),
+        urllib.parse.quote,
+        urllib.parse.quote_plus,
+        lambda secret: urllib.parse.quote(secret, safe=""),
+        _base64,
+        lambda secret: base64.urlsafe_b64encode(secret.encode()).decode(),
+    ],
+)
+@pytest.mark.parametrize("secret", ["my\"k\\ey-12'345", "gr\u00fc\u00dfe / von mir?~"])
+def test_a_secret_is_hidden_however_it_is_written(spell: Callable[[str], str], secret: str) -> None:
+    remember_secret(secret)
+    written = spell(secret)
+    assert mask(f"<{written}>").strip("<>\"'\\=") == HIDDEN
 
 
 def test_only_the_newest_are_remembered() -> None:
@@ -106,7 +154,30 @@ def test_a_gateways_token_and_opencodes_password_are_known() -> None:
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl", f"eyJ{HIDDEN}"),
         ("GET /x?api_key=abcdef&y=1", f"GET /x?api_key={HIDDEN}&y=1"),
         ("OPENCODE_SERVER_PASSWORD=hunter22 opencode", None),
-        ("password='hunter22'", "password='hunter22'"),
+        ("password='hunter22'", f"password='{HIDDEN}'"),
+        ("key='abcd1234' x", f"key='{HIDDEN}' x"),
+        ('api_key="with space, \\" and comma", x', f'api_key="{HIDDEN}", x'),
+        ('{"password": "hunter22", "a": "b"}', f'{{"password": "{HIDDEN}", "a": "b"}}'),
+        (r'"{\"token\": \"a\\\"b c\", \"a\": 1}"', rf'"{{\"token\": \"{HIDDEN}\", \"a\": 1}}"'),
+        ("{'Authorization': 'Bearer aB3.DEF-123456'}", f"{{'Authorization': '{HIDDEN}'}}"),
+        ("headers['x-api-key'] = 'abcd1234'", f"headers['x-api-key'] = '{HIDDEN}'"),
+        ("accessToken=abcdef;", f"accessToken={HIDDEN};"),
+        ("apiKey: abcdef", f"apiKey: {HIDDEN}"),
+        ("x-api-key: abcdef\r\nHost: x", f"x-api-key: {HIDDEN}\r\nHost: x"),
+        ("Authorization: Token abcdef123", f"Authorization: Token {HIDDEN}"),
+        ("password: swordfish", f"password: {HIDDEN}"),
+        ("Bearer abcdefghijklm", f"Bearer {HIDDEN}"),
+        ("Bearer abcdefghijklm was refused", f"Bearer {HIDDEN} was refused"),
+        ("sk_live_0123456789", f"sk_live_{HIDDEN}"),
+        ("my_glpat-0123456789 nvapi-0123456789", f"my_glpat-{HIDDEN} nvapi-{HIDDEN}"),
+        ("pplx-0123456789", f"pplx-{HIDDEN}"),
+        ("r8_0123456789abcdefghijklmnop", f"r8_{HIDDEN}"),
+        ("my-eyJhbGciOiJI.eyJzdWIiOiIx.c2ln", f"my-eyJ{HIDDEN}"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: x\nabc\n-----END RSA PRIVATE KEY-----",
+            f"-----BEGIN RSA PRIVATE KEY-----{HIDDEN}-----END RSA PRIVATE KEY-----",
+        ),
+        ("http://me:hun/t@r22@127.0.0.1:4096/", f"http://me:{HIDDEN}@127.0.0.1:4096/"),
         ("http://me:hunter22@127.0.0.1:4096/", f"http://me:{HIDDEN}@127.0.0.1:4096/"),
     ],
 )
@@ -126,13 +197,95 @@ def test_what_looks_like_a_secret_is_hidden(text: str, masked: str | None) -> No
         "ws://127.0.0.1:4096/ closed (code 1000)",
         "ses_2f7c8a1b0ffe4c3d9a8b7c6d5e the keyboard",
         "connection connecting -> authenticating",
+        "Bearer token is missing",
+        "token: is missing, give one",
+        "max_tokens=4096, 'tokens': 12345678, monkey='banana', the key: abcdef",
+        "http://127.0.0.1:4096/@scope/package",
+        "'token': None",
+        f"token={HIDDEN} password: {HIDDEN}",
     ],
 )
 def test_what_is_none_stays(text: str) -> None:
     assert mask(text) == text
 
 
+# Texts that make a search look far ahead in vain, or begin again and again.
+_WORST = {
+    "keys of providers": ["sk-", "sk-1234567 ", "r8_"],
+    "private keys": ["-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "-"],
+    "web tokens": ["eyJ-", "eyJaaaaaaaa.", "eyJaaaaaaaa", "a-eyJ."],
+    "bearer": ["bearer ", "bearer  auth ", "basic a", "Basic\n", " "],
+    "members": [
+        '"',
+        "\\",
+        "token:",
+        'token":"',
+        'token":"' + "\\" * 9,
+        "key='\\\\' ",
+        'token\\":\\"',
+    ],
+    "parameters": ["token=", "key=", "key=a ", "password: ", "authorization: bearer "],
+    "addresses": ["://", "://:", "://a:", "://a:@", "://a:b", "a:", "@"],
+}
+
+
+@pytest.mark.parametrize(("kind", "unit"), [(kind, u) for kind in _WORST for u in _WORST[kind]])
+@pytest.mark.parametrize("before", ["", 'token: "', "://a:", "bearer", "eyJ"])
+def test_no_text_takes_long(kind: str, unit: str, before: str) -> None:
+    """In time that grows as the square of the length it would be minutes."""
+    text = before + unit * (200_000 // len(unit))
+    began = time.process_time()
+    mask(text)
+    assert time.process_time() - began < 2, kind
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("password", True),
+        ("DB_PASSWORD", True),
+        ("accessToken", True),
+        ("x-api-key", True),
+        ("OPENAI_API_KEY", True),
+        ("privateKey", True),
+        ("key", True),
+        ("Cookie", True),
+        ("tokens", False),
+        ("keys", False),
+        ("monkey", False),
+        ("token_length", False),
+        ("operation", False),
+    ],
+)
+def test_some_names_are_those_of_secrets(name: str, secret: bool) -> None:
+    assert is_secret_name(name) is secret
+
+
 # --- Records ---
+
+
+def test_a_field_with_the_name_of_a_secret_is_one() -> None:
+    made = record("", api_key="a b", password=["x"], token=17, secret=None, keys="theme")
+    mask_record(made)
+    assert made["extra"] == {
+        "api_key": HIDDEN,
+        "password": HIDDEN,
+        "token": 17,
+        "secret": None,
+        "keys": "theme",
+    }
+
+
+def test_a_long_text_is_cut_and_no_secret_with_it() -> None:
+    remember_secret("correct horse")
+    text = "x" * ((1 << 16) - 5) + "correct horse" + "y" * 1000
+    made = record(text, cause=text)
+    mask_record(made)
+    for shown in (made["message"], made["extra"]["cause"]):
+        assert shown.startswith("xxx")
+        assert "corre" not in shown
+        kept, more = shown.split("... ")
+        assert (more, len(kept)) == (f"{len(text) - len(kept)} characters more", 61440)
 
 
 def test_text_and_fields_of_a_record_are_masked() -> None:

@@ -348,6 +348,9 @@ def test_a_clients_whole_life_is_told_with_fields(backend: ScriptedBackend) -> N
         "disconnecting",
         "disconnected",
     ]
-    (failed,) = [line for line in lines if line["fields"].get("operation")]
-    assert failed["fields"] == {"operation": "check_health", "request_id": 2}
+    failed = [line for line in lines if line["fields"].get("operation")]
+    assert [line["fields"] for line in failed] == [
+        {"operation": "check_health", "request_id": number} for number in (2, 3)
+    ]
+    assert {line["level"] for line in failed} == {"INFO"}
     assert TOKEN not in stream.getvalue()

@@ -168,7 +168,7 @@ def test_without_opentelemetry_the_error_says_what_to_install(
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(IpcConfigError, match=r"pip install 'opencode-sync\[otel\]'"):
+    with pytest.raises(IpcConfigError, match=r'pip install "opencode-sync-sdk\[otel\]"'):
         OpenTelemetryMetrics()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from queue import Queue
 
 import pytest
 
@@ -12,6 +13,7 @@ from opencode_sync import (
     IpcArgumentError,
     IpcAuthenticationError,
     IpcCancelledError,
+    IpcClient,
     IpcConnectionError,
     IpcError,
     IpcPromptError,
@@ -21,6 +23,8 @@ from opencode_sync import (
     IpcTimeoutError,
     IpcUnsupportedOperationError,
     IpcUsageError,
+    ReconnectPolicy,
+    StateChange,
 )
 from opencode_sync.testing import FakeIpcClient, Gate
 from opencode_sync.types import (
@@ -32,6 +36,7 @@ from opencode_sync.types import (
     OcModelInfo,
     OcOAuth,
     OcWellKnownAuth,
+    event_properties,
 )
 from tests.support.threads import Background
 
@@ -133,7 +138,115 @@ def test_what_cannot_be_a_failure_is_refused(
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("kind", "attributes"),
+    [
+        (IpcTimeoutError, {"request_sent": False, "timeout": 3.0}),
+        (IpcConnectionError, {"request_sent": True, "retry_in": 0.5}),
+        (IpcServerError, {"code": 77, "message": "no"}),
+        (IpcPromptError, {"kind": "rate_limited", "status": 429, "retryable": True}),
+    ],
+)
+def test_a_typical_failure_may_have_other_attributes(
+    fake: FakeIpcClient, kind: type[IpcError], attributes: dict[str, object]
+) -> None:
+    fake.fail_next("prompt", kind, 2, **attributes)
+    fake.fail_always("create_session", kind, **attributes)
+    errors = [fake.futures.prompt("ses_1", "x").exception(WAIT) for _ in range(2)]
+    for error in errors:
+        assert type(error) is kind
+        assert {name: getattr(error, name) for name in attributes} == attributes
+        assert getattr(error, "operation", "prompt") == "prompt"
+    assert errors[0] is not errors[1]
+    created = fake.futures.create_session().exception(WAIT)
+    assert getattr(created, "operation", "create_session") == "create_session"
+
+
+@pytest.mark.parametrize(
+    ("error", "attribute", "remedy"),
+    [
+        (IpcTimeoutError, "sent", "request_sent"),
+        (IpcConnectionError("gone"), "request_sent", "beside an instance"),
+    ],
+)
+def test_an_attribute_that_cannot_be_is_refused(
+    fake: FakeIpcClient, error: type[IpcError] | IpcError, attribute: str, remedy: str
+) -> None:
+    with pytest.raises(IpcArgumentError, match=remedy) as caught:
+        fake.fail_next("list_sessions", error, **{attribute: True})
+    assert caught.value.field == attribute
+
+
+def test_methods_and_operations_may_be_named(fake: FakeIpcClient) -> None:
+    """``health_check`` asks for ``check_health``, and ``events`` for ``subscribe``."""
+    fake.fail_next("check_server_health", IpcTimeoutError)
+    with pytest.raises(IpcTimeoutError):
+        fake.check_server_health()
+    with fake.hold("health_check") as gate:
+        future = fake.futures.check_server_health()
+        gate.wait_reached()
+        assert not future.done()
+    future.result(WAIT)
+    with fake.events():
+        assert len(fake.calls_of("events")) == len(fake.calls_of("subscribe")) == 1
+    assert fake.wait_for_call("health_check", count=2).operation == "check_health"
+    with pytest.raises(IpcArgumentError) as caught:
+        fake.calls_of("healthcheck")
+    named = {each.strip() for each in str(caught.value).split("give one of ")[1].split(",")}
+    assert named >= {"health_check", "events", "stream_prompt", "list_sessions"}
+    assert all(hasattr(IpcClient, each) for each in named)
+
+
 # --- The connection ---
+
+
+def test_while_it_is_down_it_paces_itself_as_a_client_does() -> None:
+    """By its policy, and not in a busy loop."""
+    hour = ReconnectPolicy(initial_delay=3600.0, maximum_delay=3600.0, jitter=0.0)
+    lost = threading.Event()
+    seen: list[StateChange] = []
+
+    def note(change: StateChange) -> None:
+        seen.append(change)
+        if change.new is ConnectionState.FAILED:
+            lost.set()
+
+    with FakeIpcClient(reconnect=hour) as fake:
+        fake.on_state_change(note)
+        fake.go_down()
+        assert lost.wait(WAIT)
+        waiting = fake.futures.list_sessions(timeout=WAIT)
+        assert [(change.new, change.retry_in) for change in seen] == [
+            (ConnectionState.FAILED, 3600.0)
+        ]
+        fake.come_back()  # and nobody waits for an hour
+        assert list(waiting.result(WAIT)) == []
+
+
+def test_its_pauses_are_the_clients_own() -> None:
+    changes: Queue[StateChange] = Queue()
+    with FakeIpcClient() as fake:
+        fake.on_state_change(changes.put)
+        fake.go_down()
+        while (change := changes.get(timeout=WAIT)).new is not ConnectionState.FAILED:
+            pass
+        assert change.retry_in is not None
+        assert 0.1 <= change.retry_in <= 0.2
+
+
+def test_a_loss_that_is_over_costs_no_pause() -> None:
+    hour = ReconnectPolicy(initial_delay=3600.0, maximum_delay=3600.0)
+    with FakeIpcClient(reconnect=hour) as fake:
+        for _ in range(3):
+            fake.go_down()
+            fake.come_back()
+            assert fake.check_server_health(timeout=WAIT) is True
+
+
+def test_a_client_that_was_never_connected_is_left_alone(fake: FakeIpcClient) -> None:
+    fake.close()
+    fake.come_back()
+    assert fake.state is ConnectionState.DISCONNECTED
 
 
 def test_the_connection_is_lost_and_comes_back(fake: FakeIpcClient) -> None:
@@ -209,6 +322,29 @@ def test_agents_and_models_may_be_set(fake: FakeIpcClient) -> None:
     assert [each.id for each in fake.list_models().models] == ["m", "n"]
     assert dict(fake.list_models().default_models) == {"p": "m"}
     assert list(fake.get_provider_status()) == ["p"]
+
+
+def test_a_model_that_is_not_there_fails_as_in_production(fake: FakeIpcClient) -> None:
+    """Once it was said which are; until then the fake takes any."""
+    session = fake.create_session()
+    assert fake.prompt(session.id, "Hi", model="nope/nada").text == "You said: Hi"
+    fake.set_models(OcModelInfo(id="sonnet", provider_id="anthropic"))
+    with pytest.raises(IpcPromptError, match="did you mean anthropic/sonnet") as caught:
+        fake.prompt(session.id, "Hi", model="anthropic/sonnett")
+    assert (caught.value.kind, caught.value.retryable) == ("unknown_model", False)
+    with pytest.raises(IpcServerError, match="no model nope/nada; it has anthropic/sonnet"):
+        fake.send_message(session.id, "Hi", provider_id="nope", model_id="nada")
+    assert fake.prompt(session.id, "Hi", model="anthropic/sonnet").text == "You said: Hi"
+    assert fake.prompt(session.id, "Hi").text == "You said: Hi"
+
+
+def test_an_agent_that_is_not_there_fails_as_in_production(fake: FakeIpcClient) -> None:
+    session = fake.create_session()
+    assert fake.prompt(session.id, "Hi", agent="nobody").text == "You said: Hi"
+    fake.set_agents()
+    with pytest.raises(IpcPromptError, match="no agent nobody; it has none") as caught:
+        fake.prompt(session.id, "Hi", agent="nobody")
+    assert caught.value.kind == "unknown_agent"
 
 
 @pytest.mark.parametrize(
@@ -347,6 +483,22 @@ def test_events_go_to_who_wants_them(fake: FakeIpcClient) -> None:
         assert [by_type.next_event(WAIT).type for _ in range(2)] == ["file.edited", "todo.updated"]
         assert by_session.next_event(WAIT).session_id == child.id
         assert by_folder.next_event(WAIT).directory == "/there"
+
+
+def test_an_event_has_its_properties(fake: FakeIpcClient) -> None:
+    session = fake.create_session()
+    with fake.events(session_id=session.id) as events:
+        assert fake.emit("todo.updated", {"sessionID": session.id, "todos": [1]}) == 1
+        assert fake.emit("file.edited", {"file": "a.py"}, session_id=session.id) == 1
+        assert fake.emit("file.edited", {"sessionID": 7}) == 0
+        seen = [events.next_event(WAIT) for _ in range(2)]
+    assert [event_properties(each) for each in seen] == [
+        {"sessionID": session.id, "todos": [1]},
+        {"file": "a.py"},
+    ]
+    for properties in ({"a": {1}}, {"a": float("nan")}, "file"):
+        with pytest.raises(IpcArgumentError, match="properties cannot be written as JSON"):
+            fake.emit("file.edited", properties)  # type: ignore[arg-type]
 
 
 def test_changes_of_sessions_are_events(fake: FakeIpcClient) -> None:

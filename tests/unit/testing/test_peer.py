@@ -54,10 +54,12 @@ def test_what_takes_requests_may_fail_and_its_link_ends() -> None:
     def fail(link: ServedLink, message: IpcClientMessage) -> None:
         raise ZeroDivisionError
 
-    with connected(Links(fail)) as transport:
+    links = Links(fail)
+    with connected(links) as transport:
         send(transport, IpcClientMessage(request_id=2, check_health=IpcCheckHealthRequest()))
         with pytest.raises(TransportClosed):
             transport.receive(Deadline.after(WAIT))
+    assert [type(each) for each in links.errors] == [ZeroDivisionError]
 
 
 def test_a_link_without_a_handshake_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,3 +214,11 @@ def test_a_value_that_cannot_be_is_refused_by_name(make: object, field: str) -> 
         make()  # type: ignore[operator]
     assert refused.value.field == field
     assert field in str(refused.value)
+
+
+def test_a_plan_holds_faults_and_nothing_else() -> None:
+    plan = FaultPlan([Fault.drop()], seed=1)
+    for other in (plan, "drop", FaultKind.DROP):
+        with pytest.raises(IpcArgumentError, match="give faults, such as") as caught:
+            FaultPlan([other], seed=1)  # type: ignore[list-item]
+        assert caught.value.field == "faults"

@@ -445,6 +445,40 @@ def test_it_leads_nowhere_but_to_this_machine() -> None:
         FaultProxy(("192.0.2.1", 80))
 
 
+def test_it_stands_in_front_of_another_one(backend: Backend) -> None:
+    """Or a gateway: of whatever listens on loopback and has a port."""
+    with FaultProxy(backend.address) as inner, FaultProxy(inner) as outer:
+        client, server = backend.shake_hands(outer.port)
+        server.send(ONE)
+        assert client.read(len(ONE)) == ONE
+    with pytest.raises(IpcUsageError, match="start"):
+        FaultProxy(FaultProxy(backend.address))
+
+
+@pytest.mark.parametrize(
+    ("backend", "plan", "field", "remedy"),
+    [
+        (None, None, "backend", "a gateway that runs"),
+        ("127.0.0.1:4096", None, "backend", "an address such as"),
+        (("127.0.0.1", 4096), Fault.drop(), "plan", "FaultPlan"),
+    ],
+    ids=repr,
+)
+def test_what_it_cannot_stand_in_front_of_or_do_is_refused(
+    backend: object, plan: object, field: str, remedy: str
+) -> None:
+    with pytest.raises(IpcArgumentError, match=remedy) as caught:
+        FaultProxy(backend, plan)  # type: ignore[arg-type]
+    assert caught.value.field == field
+
+
+def test_a_new_plan_has_to_be_one(backend: Backend) -> None:
+    with FaultProxy(backend.address) as proxy:
+        with pytest.raises(IpcArgumentError, match="plan is of type Fault"):
+            proxy.plan = Fault.drop()  # type: ignore[assignment]
+        assert proxy.plan.faults == ()
+
+
 def test_it_leads_to_ipv6_as_well() -> None:
     try:
         listener = socket.create_server(("::1", 0), family=socket.AF_INET6)

@@ -155,6 +155,53 @@ def test_nothing_secret_is_in_the_file(path: Path, monkeypatch: pytest.MonkeyPat
     assert "auth_handshake" not in text
 
 
+def test_a_secret_that_comes_in_two_pieces_is_not_in_the_file(path: Path) -> None:
+    fake = FakeIpcClient()
+    fake.answer_prompt(
+        f"It is {TOKEN[:12]}", TOKEN[12:], ", and sk-ant-a", "pi03-abcdefghijkl", "."
+    )
+    fake.answer_prompt("One ", "two ", "sk-ant-api03-abcdefghijkl.")
+
+    def program(client: IpcClient) -> list[str]:
+        session = client.create_session()
+        said = []
+        for _ in range(2):
+            with client.stream_prompt(session.id, "x") as stream:
+                said.append("".join(stream.text_stream))
+        return said
+
+    record(path, program, fake._fake.links.transport)
+    text = path.read_text("utf-8")
+    for part in (TOKEN[:12], TOKEN[12:], "sk-ant-a", "pi03-abcdefghijkl"):
+        assert part not in text
+    deltas = [
+        event["delta"].get("text", "")
+        for each in steps_of(path)
+        if "delta" in (event := each["fields"].get("event", {}))
+    ]
+    assert deltas == [
+        "It is [secret], and sk-[secret].",
+        *[""] * 4,
+        # What was in one piece stays in its place.
+        "One ",
+        "two ",
+        "sk-[secret].",
+    ]
+    assert run_again(path, program) == ["".join(deltas[:5]), "".join(deltas[5:])]
+
+
+def test_the_password_of_opencode_is_known_to_both(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENCODE_SERVER_PASSWORD", "correct horse")
+
+    def program(client: IpcClient) -> str:
+        return client.create_session("it is correct horse").title
+
+    record(path, program, fake_factory())
+    assert run_again(path, program) == "it is [secret]"
+
+
 def test_masked_requests_are_recognised(path: Path) -> None:
     def program(client: IpcClient) -> str:
         client.set_auth("p", OcAuth(api=OcApiAuth(key=KEY)))
@@ -351,6 +398,54 @@ def test_a_divergence_fails_and_says_what_is_recorded(path: Path) -> None:
     assert repr(conversation).endswith("1 of 1 requests came>")
 
 
+def test_a_request_that_is_left_out_before_a_prompt_holds_up_nothing(path: Path) -> None:
+    def ask(client: IpcClient) -> str:
+        session = client.create_session()
+        return client.prompt(session.id, "x", timeout=WAIT).text
+
+    def program(client: IpcClient) -> str:
+        client.health_check()
+        return ask(client)
+
+    said = record(path, program, fake_factory())
+    heard = []
+    with pytest.raises(ScriptError, match=r"check_health\(\) never came;") as caught:
+        run_again(path, lambda client: heard.append(ask(client)))
+    assert heard == [said]
+    assert "waited" not in str(caught.value)
+
+
+def test_what_was_waited_for_is_told(path: Path) -> None:
+    fake = FakeIpcClient()
+    fake.answer_prompt("May I? ", AskPermission("bash", allowed=["I did."]))
+    record(path, ask_and_answer, fake._fake.links.transport)
+    waited = r"reply_permission\(.*\) never came, and prompt\(.*\) waited for it"
+    with pytest.raises(ScriptError, match=waited), replay(path) as conversation:
+        _begin_and_leave(conversation)
+
+
+def test_who_waits_for_what_has_come_otherwise_fails_at_once(path: Path) -> None:
+    fake = FakeIpcClient()
+    fake.answer_prompt("May I? ", AskPermission("bash", allowed=["I did."]))
+    record(path, ask_and_answer, fake._fake.links.transport)
+
+    def another_answer(client: IpcClient) -> None:
+        session = client.create_session()
+        with client.stream_prompt(session.id, "x", on_permission="ask") as stream:
+            for event in stream:
+                if isinstance(event, PermissionAsked):
+                    with pytest.raises(IpcServerError, match="DENY"):
+                        client.reply_permission(event.id, "reject")
+
+    conversation = replay(path)
+    with (
+        conversation.client() as client,
+        pytest.raises(IpcServerError, match=r"prompt failed: reply_permission\(.*DENY"),
+    ):
+        another_answer(client)
+    conversation.close()
+
+
 def test_what_never_came_is_told(path: Path) -> None:
     record(path, lambda client: client.create_session("x"), fake_factory())
     with pytest.raises(ScriptError, match=r"create_session\(title='x'\) never came"):
@@ -383,7 +478,12 @@ def test_a_cancel_that_was_not_recorded_is_no_divergence(path: Path) -> None:
         (None, "does not exist"),
         ("[]", "no recorded conversation"),
         ("{", "no recorded conversation"),
+        ("[" * 100_000, "nested deeper"),
         ('{"version": 2, "steps": []}', "version 2"),
+        (
+            '{"version": 1, "steps": [{"client": "prompt", "id": [], "connection": 1}]}',
+            "no recorded conversation",
+        ),
         ('{"version": 1, "steps": [{"client": "x"}]}', "no recorded conversation"),
         (
             '{"version": 1, "steps": [{"backend": "nothing", "id": 1, "fields": {}}]}',

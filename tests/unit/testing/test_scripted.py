@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -17,14 +17,16 @@ from opencode_sync import (
     TextDelta,
 )
 from opencode_sync.errors import IpcArgumentError
-from opencode_sync.testing import ScriptedBackend, ScriptError
+from opencode_sync.testing import FakeIpcClient, Retry, ScriptedBackend, ScriptError
+from opencode_sync.testing.answers import _OPERATIONS
 from opencode_sync.testing.envelope import encode
-from opencode_sync.types import IpcEvent, OcSessionInfo
+from opencode_sync.types import IpcEvent, OcAgentInfo, OcSessionInfo
 from opencode_sync.wire.ext_event_pb2 import IpcSubscriptionEnd
 from opencode_sync.wire.ext_operations_pb2 import IpcReplyPermissionResponse
 from opencode_sync.wire.ipc_pb2 import IpcCheckHealthResponse, IpcDeleteSessionResponse
 from opencode_sync.wire.oc_session_pb2 import OcSessionList
 from tests.support.backend import SUBSCRIBED, delta, event, failed, permission_asked, ran
+from tests.support.operations import SAMPLES, Sample
 
 WAIT = 20.0
 NOTHING = OcSessionList()
@@ -336,3 +338,130 @@ def test_an_error_code_may_be_a_number(backend: ScriptedBackend) -> None:
     with backend.client() as client, pytest.raises(IpcServerError) as caught:
         client.list_sessions()
     assert caught.value.code_name == "code 77"
+
+
+# --- What may be given as an answer ---
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.method)
+def test_what_the_method_returns_may_be_given_as_the_answer(
+    backend: ScriptedBackend, sample: Sample
+) -> None:
+    backend.expect(sample.method).answer(sample.result)
+    with backend.client() as client:
+        assert sample.call(client) == sample.result
+    backend.verify()
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "value"),
+    [
+        ("health_check", (), False),
+        ("delete_session", ("ses_1",), False),
+        ("stop_server", (), False),
+        ("discover_server", (), None),
+        ("list_sessions", (), []),
+        ("list_sessions", (), (OcSessionInfo(id="ses_1"),)),
+        ("get_provider_status", (), ["anthropic"]),
+    ],
+)
+def test_a_no_and_a_nothing_are_answers_too(
+    backend: ScriptedBackend, method: str, arguments: tuple[str, ...], value: object
+) -> None:
+    backend.expect(method).answer(value)  # type: ignore[arg-type]
+    backend.expect(method).answer(lambda request: value)  # type: ignore[arg-type,return-value]
+    with backend.client() as client:
+        for _ in range(2):
+            got = getattr(client, method)(*arguments)
+            assert (list(got) if isinstance(got, Sequence) else got) == (
+                list(value) if isinstance(value, tuple) else value
+            )
+
+
+def test_a_text_is_what_the_model_says(backend: ScriptedBackend) -> None:
+    backend.expect("prompt").answer("It sells shoes.").times(2)
+    with backend.client() as client:
+        for session_id in ("ses_1", "ses_2"):
+            result = client.prompt(session_id, "What?")
+            assert (result.session_id, result.text, result.finish) == (
+                session_id,
+                "It sells shoes.",
+                "stop",
+            )
+
+
+def test_the_result_of_another_run_may_be_given(backend: ScriptedBackend) -> None:
+    with FakeIpcClient() as fake:
+        fake.answer_prompt(Retry("busy"), "Yes.", structured={"a": 1}, cost=0.5)
+        given = fake.prompt(fake.create_session().id, "x")
+    backend.expect("prompt").answer(given)
+    with backend.client() as client:
+        assert client.prompt(given.session_id, "x") == given
+
+
+@pytest.mark.parametrize(
+    ("operation", "answer", "wanted"),
+    [
+        ("list_sessions", OcSessionInfo(), "OcSessionList"),
+        ("list_sessions", [1], "OcSessionList"),
+        ("list_sessions", True, "OcSessionList"),
+        ("create_session", NOTHING, "OcSessionInfo"),
+        ("create_session", None, "OcSessionInfo"),
+        ("create_session", IpcEvent(type="x"), "OcSessionInfo"),
+        ("create_session", OcAgentInfo(), "OcSessionInfo"),
+        ("spawn_server", None, "IpcSpawnServerResponse"),
+        ("health_check", "yes", "IpcCheckHealthResponse"),
+        ("prompt", True, "IpcRunResult"),
+        ("unsubscribe", True, "IpcUnsubscribeResponse"),
+    ],
+)
+def test_what_does_not_answer_the_operation_is_refused_at_once(
+    backend: ScriptedBackend, operation: str, answer: object, wanted: str
+) -> None:
+    with pytest.raises(IpcArgumentError, match=f"does not answer .* give {wanted}") as caught:
+        backend.expect(operation).answer(answer)  # type: ignore[arg-type]
+    assert caught.value.field == "message"
+
+
+def test_what_a_function_raises_is_raised_again_in_the_end(backend: ScriptedBackend) -> None:
+    """Also what is no Exception, such as ``pytest.fail``, and when the program lives with it."""
+
+    def check(request: object) -> object:
+        pytest.fail("the title is wrong")
+
+    backend.expect("create_session").answer(check)
+    with backend.client() as client, pytest.raises(IpcServerError, match="the title is wrong"):
+        client.create_session("x")
+    with pytest.raises(ScriptError, match="the title is wrong") as caught:
+        backend.verify()
+    assert isinstance(caught.value.__cause__, pytest.fail.Exception)
+
+
+def test_what_ends_a_connection_by_mistake_is_told(backend: ScriptedBackend) -> None:
+    class Odd:
+        def __eq__(self, other: object) -> bool:
+            raise SystemExit("compared")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    backend.expect("create_session", title=Odd()).answer(OcSessionInfo())
+    with backend.client() as client, pytest.raises(IpcConnectionError):
+        client.create_session("x")
+    backend.close()
+    assert "a connection was dropped because of SystemExit('compared')" in problems(backend)
+
+
+def test_what_a_function_returns_is_looked_at_when_it_has(backend: ScriptedBackend) -> None:
+    backend.expect("create_session").answer(lambda request: True)
+    with backend.client() as client, pytest.raises(IpcServerError, match="bool, which does not"):
+        client.create_session()
+    assert "could not be made" in problems(backend)
+
+
+def test_every_operation_of_the_client_has_its_answer() -> None:
+    assert {sample.operation for sample in SAMPLES} - set(_OPERATIONS) <= {"prompt"}
+
+
+def test_what_answers_nothing_cannot_be_sent() -> None:
+    with pytest.raises(IpcArgumentError, match="OcAgentInfo, which answers nothing"):
+        encode(1, OcAgentInfo())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanKind, StatusCode
 
 from opencode_sync import (
@@ -28,7 +28,7 @@ from opencode_sync import (
 from opencode_sync.wire import ipc_pb2
 from tests.support import backend as b
 from tests.support.backend import CONFIG, HOLD, TOKEN, WAIT, ScriptedBackend
-from tests.unit.tracing.conftest import Spans
+from tests.unit.tracing.conftest import NoTracerProvider, Spans
 
 
 def context_of(request: ipc_pb2.IpcClientMessage) -> tuple[int, int]:
@@ -409,7 +409,7 @@ def test_without_opentelemetry_the_error_says_what_to_install(
     for module in ("opencode_sync.tracing", "opencode_sync.telemetry"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(IpcConfigError, match=r"pip install 'opencode-sync\[otel\]'"):
+    with pytest.raises(IpcConfigError, match=r'pip install "opencode-sync-sdk\[otel\]"'):
         IpcClient(CONFIG, tracer_provider=spans.provider)
 
 
@@ -421,3 +421,66 @@ def test_no_secret_is_in_a_span(backend: ScriptedBackend, spans: Spans) -> None:
     ):
         client.list_sessions()
     assert TOKEN not in spans.only().to_json()
+
+
+# --- A tracer that fails ---
+
+LOST = "the tracer failed; its span is lost"
+
+
+def test_a_broken_tracer_changes_no_outcome_and_is_told_once(
+    backend: ScriptedBackend, broken: trace.TracerProvider, told: list[str]
+) -> None:
+    backend.rule("create_session", b.error(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, "no"))
+    with backend.client(tracer_provider=broken) as client:
+        assert [each.title for each in client.list_sessions()] == ["one"]
+        assert len(client.futures.list_sessions().result(WAIT)) == 1
+        assert client.health_check() is True
+        with pytest.raises(IpcServerError, match="no"):
+            client.create_session("x")
+        with pytest.raises(IpcServerError, match="no"):
+            client.futures.create_session("x").result(WAIT)
+        assert not trace.get_current_span().get_span_context().is_valid
+    assert told == [LOST]
+
+
+def test_without_a_span_the_trace_goes_on_from_the_callers(
+    backend: ScriptedBackend, told: list[str]
+) -> None:
+    parent = trace.SpanContext(0xABC, 0xDEF, False, trace.TraceFlags(1))
+    with (
+        backend.client(tracer_provider=NoTracerProvider()) as client,
+        trace.use_span(trace.NonRecordingSpan(parent)),
+    ):
+        client.list_sessions()
+        request = backend.link().request()
+    assert context_of(request) == (0xABC, 0xDEF)
+    assert told == [LOST]
+
+
+def test_an_interrupt_in_a_tracer_is_the_programs(
+    backend: ScriptedBackend, told: list[str]
+) -> None:
+    class Interrupted(SpanProcessor):
+        def on_start(self, span: Any, parent_context: Any = None) -> None:
+            raise KeyboardInterrupt
+
+    provider = TracerProvider()
+    provider.add_span_processor(Interrupted())
+    with backend.client(tracer_provider=provider) as client, pytest.raises(KeyboardInterrupt):
+        client.list_sessions()
+    assert told == []
+
+
+def test_a_context_that_cannot_be_had_is_a_lost_span(
+    backend: ScriptedBackend, spans: Spans, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from opencode_sync import telemetry
+
+    def refuse(context: object) -> Any:
+        raise RuntimeError("no context")
+
+    monkeypatch.setattr(telemetry, "attach", refuse)
+    with backend.client(tracer_provider=spans.provider) as client:
+        assert [each.title for each in client.list_sessions()] == ["one"]
+    assert told == [LOST]

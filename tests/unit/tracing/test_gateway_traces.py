@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 from opencode_sync import IpcConfigError
-from opencode_sync.gateway import BackendError, Gateway
+from opencode_sync.gateway import BackendError, Gateway, GatewayLimits
 from opencode_sync.gateway.dispatch import Dispatcher
 from opencode_sync.gateway.spans import HTTP_SPANS
 from opencode_sync.gateway.tracing import TracedDispatcher
@@ -228,7 +229,7 @@ def test_without_opentelemetry_the_error_says_what_to_install(
     for module in ("opencode_sync.gateway.tracing", "opencode_sync.telemetry"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(IpcConfigError, match=r"pip install 'opencode-sync\[otel\]'"):
+    with pytest.raises(IpcConfigError, match=r'pip install "opencode-sync-sdk\[otel\]"'):
         Gateway(store, tracer_provider=spans.provider)
 
 
@@ -237,3 +238,92 @@ def test_another_missing_module_is_not_blamed_on_opentelemetry() -> None:
 
     with pytest.raises(ImportError, match="nothing"), needs_opentelemetry("x"):
         raise ImportError("nothing of the kind", name="opencode_sync.nothing")
+
+
+# --- A tracer that fails, a peer that lies ---
+
+
+def test_a_broken_tracer_costs_no_answer(
+    store: StreamingBackend, broken: trace.TracerProvider, told: list[str]
+) -> None:
+    def refuse(title: str | None) -> Any:
+        raise BackendError(S.IPC_ERROR_CODE_NO_SERVER, "none runs")
+
+    failure = ext_prompt_pb2.IpcRunFailure(kind="rate_limited", message="too many")
+    store.script["create_session"] = refuse
+    store.script["prompt"] = lambda *arguments: ext_prompt_pb2.IpcRunResult(failure=failure)
+    gateway = Gateway(store, tracer_provider=broken)
+    peer = MemoryPeerOfGateway(gateway)
+    try:
+        peer.authenticate(gateway.auth_token)
+        # More than there are places in a lane.
+        for number in range(2, 2 + 2 * GatewayLimits().max_in_flight):
+            assert ask(peer, request(number, "list_sessions")).HasField("session_list")
+        assert ask(peer, request(2, "create_session")).error.message == "none runs"
+        run = ask(peer, request(3, "prompt", session_id="ses_1", text="x"))
+        assert run.run_result.failure.kind == "rate_limited"
+        assert ask(peer, request(4, "subscribe")).HasField("subscribed")
+    finally:
+        peer.close()
+        gateway.stop()
+    assert told == ["the tracer failed; its span is lost"]
+
+
+@pytest.mark.parametrize(
+    "tracestate",
+    [
+        "a=b\r\nX: y",
+        "a=" + "b" * 511,
+        "a" + " " * 8000 + "b",
+        ",".join(f"k{number}=v" for number in range(33)),
+        "a=b,a=c",
+        "a",
+        "=",
+        "A=b",
+        "a=b=c",
+        "ключ=знач",
+        "a=b\0",
+    ],
+)
+def test_a_state_that_is_none_is_dropped_in_silence(
+    peer: MemoryPeerOfGateway,
+    spans: Spans,
+    tracestate: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    message = request(2, "list_sessions")
+    message.traceparent, message.tracestate = TRACEPARENT, tracestate
+    peer.send_bytes(message.SerializeToString())
+    assert peer.receive().HasField("session_list")
+    parent = spans.only().parent
+    assert parent is not None
+    assert f"{parent.trace_id:032x}" == TRACE
+    assert not parent.trace_state
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("tracestate", "members"),
+    [
+        ("a=b, 1t@v=x y ,", {"a": "b", "1t@v": "x y"}),
+        ("", {}),
+        ("a=" + "b" * 256, {"a": "b" * 256}),
+    ],
+)
+def test_a_state_with_its_form_is_handed_on(
+    peer: MemoryPeerOfGateway, spans: Spans, tracestate: str, members: dict[str, str]
+) -> None:
+    message = request(2, "list_sessions")
+    message.traceparent, message.tracestate = TRACEPARENT, tracestate
+    peer.send_bytes(message.SerializeToString())
+    peer.receive()
+    parent = spans.only().parent
+    assert parent is not None
+    assert dict(parent.trace_state) == members
+
+
+def test_a_parent_of_any_length_is_looked_at_in_no_time(
+    peer: MemoryPeerOfGateway, spans: Spans
+) -> None:
+    ask(peer, request(2, "list_sessions"), TRACEPARENT + " " * 1_000_000)
+    assert spans.only().parent is None

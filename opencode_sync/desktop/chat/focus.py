@@ -1,0 +1,52 @@
+"""Where the keyboard is: in the message box, or with what the model asks."""
+
+from __future__ import annotations
+
+import itertools
+
+from PySide6.QtWidgets import QApplication, QWidget
+
+from opencode_sync.desktop.chat.choices import Choices
+from opencode_sync.desktop.chat.composer import Composer
+from opencode_sync.desktop.chat.question_area import QuestionArea
+
+__all__ = ["Focus"]
+
+
+class Focus:
+    """Moves the keyboard where the user expects it, and nowhere else. For the Qt thread."""
+
+    def __init__(self, composer: Composer, questions: QuestionArea, choices: Choices) -> None:
+        """Look after these, which follow each other by the tab key."""
+        self._composer = composer
+        self._questions = questions
+        self._choices = choices
+        self._form: QWidget | None = None
+        self._wanted_from: QWidget | None = None  # what had the keyboard when it was wanted here
+        questions.answered.connect(composer.setFocus)
+
+    def take(self) -> None:
+        """Have the keyboard in the message box, as soon as there is known to be a model."""
+        self._wanted_from = None
+        if self._choices.usable:
+            self._composer.setFocus()
+        else:
+            self._wanted_from = QApplication.focusWidget()
+
+    def choices_changed(self) -> None:
+        """Take what was wanted, unless the user has gone somewhere else meanwhile."""
+        wanted, self._wanted_from = self._wanted_from, None
+        if self._choices.usable and wanted is not None and wanted is QApplication.focusWidget():
+            self._composer.setFocus()
+
+    def question_changed(self) -> None:
+        """Have what is asked come next, or now if nothing is being written."""
+        if self._questions.form is self._form:
+            return
+        self._form = self._questions.form
+        stops = self._questions.focus_stops
+        for one, following in itertools.pairwise([self._composer, *stops, self._choices.models]):
+            QWidget.setTabOrder(one, following)
+        # What is being typed must not become an answer, nor what is done elsewhere in the window.
+        if stops and self._composer.hasFocus() and not self._composer.text:
+            stops[0].setFocus()

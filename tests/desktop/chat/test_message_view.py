@@ -1,0 +1,115 @@
+"""One message of many parts: all of them are drawn, in turns, in their order."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtWidgets import QApplication, QPlainTextEdit
+from pytestqt.qtbot import QtBot
+
+from opencode_sync.desktop.chat.budget import Budget
+from opencode_sync.desktop.chat.entry import Entry, Note, TextPart, ToolPart
+from opencode_sync.desktop.chat.folds import NoteView, ToolView
+from opencode_sync.desktop.chat.history_view import HistoryView
+from opencode_sync.desktop.chat.message_view import MessageView
+from opencode_sync.desktop.chat.transcript import Transcript
+from opencode_sync.messages import ToolCall
+from tests.desktop.chat.panes import Watch
+
+
+def tool(number: int) -> ToolPart:
+    return ToolPart(ToolCall(f"call_{number}", "bash", "completed", {"command": f"do {number}"}))
+
+
+def many(count: int) -> Entry:
+    return Entry("msg_1", "assistant", {f"part_{n}": tool(n) for n in range(count)})
+
+
+def titles(view: MessageView) -> list[str]:
+    """What the parts are called, from the top."""
+    QApplication.processEvents()
+    shown = [each for each in view.findChildren(ToolView) if each.isVisible()]
+    shown.sort(key=lambda each: each.mapTo(view, each.rect().topLeft()).y())
+    return [each.handle.text().removeprefix("bash: do ").split()[0] for each in shown]
+
+
+@pytest.fixture
+def view(qtbot: QtBot) -> MessageView:
+    made = MessageView(many(100))
+    qtbot.addWidget(made)
+    made.resize(400, 3_000)
+    made.show()
+    while not made.sync(Budget(0)):
+        pass
+    return made
+
+
+def test_without_time_each_turn_draws_one_part_more(qtbot: QtBot) -> None:
+    view = MessageView(many(100))
+    qtbot.addWidget(view)
+    seen = []
+    while not view.sync(Budget(0)):
+        seen.append(len(view.findChildren(ToolView)))
+    assert seen == list(range(1, 100))
+    assert len(view.findChildren(ToolView)) == 100
+
+
+def test_parts_are_in_their_order_wherever_new_ones_come(view: MessageView) -> None:
+    assert titles(view) == [str(number) for number in range(100)]
+    parts = view.entry.parts
+    view.entry.parts = {"new": tool(1_000), **parts, "last": tool(1_001)}
+    view.look_again()
+    while not view.sync(Budget(0)):
+        pass
+    assert titles(view) == ["1000", *(str(number) for number in range(100)), "1001"]
+
+
+def test_what_is_taken_away_goes(view: MessageView) -> None:
+    del view.entry.parts["part_0"], view.entry.parts["part_50"]
+    view.look_again()
+    assert view.sync(Budget(1))
+    assert titles(view) == [str(number) for number in range(100) if number not in (0, 50)]
+
+
+def test_what_changes_while_it_is_drawn_is_seen(qtbot: QtBot) -> None:
+    view = MessageView(many(3))
+    qtbot.addWidget(view)
+    view.show()
+    assert not view.sync(Budget(0))
+    view.entry.parts["part_0"] = Note("file", "a.txt")
+    view.look_again()
+    while not view.sync(Budget(0)):
+        pass
+    assert [each.text() for each in view.findChildren(NoteView)] == ["File: a.txt"]
+    assert titles(view) == ["1", "2"]
+
+
+@pytest.mark.parametrize("kind", ["tool", "text"])
+def test_an_answer_of_a_thousand_parts_is_drawn_to_its_end(qtbot: QtBot, kind: str) -> None:
+    entry = many(1_000)
+    if kind == "text":
+        entry.parts = {name: TextPart("hello") for name in entry.parts}
+    history = HistoryView()
+    qtbot.addWidget(history)
+    history.resize(600, 700)
+    history.show()
+    transcript = Transcript("ses_1")
+    transcript.load([entry])
+    with Watch() as watch:
+        history.show_transcript(transcript)
+        watch.until(lambda: not history.busy)
+    if kind == "tool":  # a thousand texts between them nobody writes
+        watch.check()
+    assert len(history.views[0]._views) == 1_000
+
+
+def test_a_call_with_an_input_of_any_length_opens_at_once(qtbot: QtBot) -> None:
+    call = ToolCall("call_1", "write", "completed", {"content": "x = 1\n" * 3_000_000}, output="")
+    view = ToolView()
+    qtbot.addWidget(view)
+    view.show()
+    with Watch() as watch:
+        watch.during(lambda: view.show_call(call))
+        watch.during(view.handle.click)
+    watch.check()
+    given = view.findChildren(QPlainTextEdit)[0].toPlainText()
+    assert "characters more)" in given

@@ -123,9 +123,8 @@ class Sender:
                     return
                 lock.release()
         finally:
-            if (
-                self._is_writer()
-            ):  # however we came here: an interrupt may hit right after acquire()
+            # However we came here: an interrupt may hit right after acquire().
+            if self._is_writer():
                 lock.release()
 
     def _write_what_goes(self) -> bool:

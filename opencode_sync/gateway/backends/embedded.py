@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -130,8 +131,7 @@ class EmbeddedBackend(Backend):
 
     def list_sessions(self, *, deadline: Deadline) -> list[oc_session_pb2.OcSessionInfo]:
         sessions: list[oc_session_pb2.OcSessionInfo] = []
-        with self._file.reading(deadline) as reader:
-            cursor = reader.execute(_SELECT)
+        with self._file.reading(deadline) as reader, closing(reader.execute(_SELECT)) as cursor:
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 if deadline.passed():
                     raise self._file.refused(

@@ -423,8 +423,6 @@ class TestListener:
         monkeypatch.setitem(sys.modules, "websockets", None)
         gateway = Gateway(ScriptedBackend())
         with pytest.raises(GatewayError, match=r"websockets .*opencode-sync-sdk\[gateway\]"):
-            GatewayError, match=r"package websockets .*opencode-sync-sdk\[gateway\]"
-        ):
             gateway.start()
         gateway.stop()
         assert gateway_module  # the rest of the gateway works without it

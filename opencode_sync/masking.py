@@ -90,8 +90,9 @@ _SHAPES: Final = tuple(
 
 _SECRET_NAME: Final = re.compile(rf"(?:{_NAMES}|{_KEY})\Z", re.ASCII)
 
-_lock = threading.Lock()  # guards the change of the next three
-_newest: dict[str, tuple[str, ...]] = {}  # the secrets and their spellings, the oldest first
+_lock = threading.Lock()  # guards the change of the next four
+_newest: dict[str, None] = {}  # the secrets, the oldest first
+_stale = False  # whether there are some of which the next two do not know yet
 _secrets: tuple[str, ...] = ()  # all spellings, the longest first: one may be a part of another
 _words: re.Pattern[str] | None = None  # the short ones
 
@@ -106,22 +107,30 @@ def remember_secret(secret: str) -> None:
     The newest 1,000 are remembered. Those of fewer than 8 characters are hidden as whole words
     only, those of fewer than 4 not at all.
     """
-    global _secrets, _words
+    global _stale
     if len(secret) < _SHORTEST or secret in _newest:
         return
     with _lock:
-        _newest[secret] = spellings(secret)
+        _newest[secret] = None
         if len(_newest) > _MOST:
             del _newest[next(iter(_newest))]
-        known = sorted({each for some in _newest.values() for each in some}, key=len, reverse=True)
+        _stale = True  # how they are spelt is found out when there is a text
+
+
+def _learn() -> None:
+    """Find out how the secrets that are new may be spelt."""
+    global _secrets, _stale, _words
+    with _lock:
+        known = sorted({each for some in _newest for each in spellings(some)}, key=len)[::-1]
         _secrets = tuple(each for each in known if len(each) >= _LONG)
         short = [re.escape(each) for each in known if _SHORTEST <= len(each) < _LONG]
         _words = re.compile(rf"(?<!\w)(?:{'|'.join(short)})(?!\w)") if short else None
+        _stale = False
 
 
 def spellings(secret: str) -> tuple[str, ...]:
     """Return a secret as it may be written: as it is, escaped, quoted for a URL, in base64."""
-    # Not before there is a secret: this is imported with the package.
+    # Not before there is a text: what only connects does without them.
     from base64 import b64encode, urlsafe_b64encode
     from json import dumps
     from urllib.parse import quote, quote_plus
@@ -150,6 +159,8 @@ def is_secret_name(name: str) -> bool:
 
 def mask(text: str) -> str:
     """Return a text without what is known to be a secret, and what has the shape of one."""
+    if _stale:
+        _learn()
     for secret in _secrets:
         text = text.replace(secret, HIDDEN)
     if _words is not None:

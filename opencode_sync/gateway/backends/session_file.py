@@ -28,28 +28,18 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError, WouldWait
 from opencode_sync.gateway.backends.file_watch import FileWatch
+from opencode_sync.gateway.backends.session_schema import number, prepare
+from opencode_sync.gateway.backends.sqlite_problems import (
+    DAMAGED,
+    OF_SQLITE,
+    TAKEN_AWAY,
+    WRITTEN_OVER,
+    problem_of,
+)
 from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
 __all__ = ["SessionFile"]
-
-_SCHEMA_VERSION = 2
-_APPLICATION_ID = 0x4F435359  # "OCSY", so that a database of another program is never touched
-_SCHEMA = """
-CREATE TABLE session (
-    id TEXT PRIMARY KEY NOT NULL,
-    project_id TEXT NOT NULL,
-    directory TEXT NOT NULL,
-    title TEXT NOT NULL,
-    version TEXT NOT NULL,
-    created INTEGER NOT NULL,
-    updated INTEGER NOT NULL,
-    archived INTEGER
-) WITHOUT ROWID;
-CREATE INDEX session_newest ON session (updated DESC, id DESC);
-"""
-
-_SINCE_VERSION_1 = "ALTER TABLE session ADD COLUMN archived INTEGER"
 
 # What a copy of another time differs in, and takes a page or two to read.
 _TELLING = (
@@ -62,37 +52,6 @@ _BUSY_TIMEOUT = 5.0
 _BUSY_PAUSE = 0.01
 _IDLE_READERS = 4
 _READERS = 16
-
-_MOVE_AWAY = "move the file away, and the next start makes a new store"
-_TAKEN_AWAY = (
-    "was removed or replaced while it was in use; put it back with its -wal and -shm, or restart "
-    "the gateway"
-)
-_WRITTEN_OVER = (
-    "was written over while it was in use, and is not what it was; restart the gateway to go on "
-    "with what is there now"
-)
-_PROBLEMS = {
-    sqlite3.SQLITE_BUSY: "is locked by another program; close that one and try again",
-    sqlite3.SQLITE_LOCKED: "is locked by another program; close that one and try again",
-    sqlite3.SQLITE_READONLY: "cannot be written; allow yourself to write it and its folder",
-    sqlite3.SQLITE_PERM: "cannot be written; allow yourself to write it and its folder",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened; name a file in a folder that you may write",
-    sqlite3.SQLITE_FULL: "cannot grow because the disk is full; free some space",
-    sqlite3.SQLITE_CORRUPT: f"is damaged; {_MOVE_AWAY}",
-    sqlite3.SQLITE_NOTADB: f"is not a session store; {_MOVE_AWAY}",
-    sqlite3.SQLITE_IOERR: "cannot be read or written; look after its disk",
-}
-_DAMAGED = _PROBLEMS[sqlite3.SQLITE_CORRUPT]
-_DAMAGES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_CUT_OFF = 2 << 8 | sqlite3.SQLITE_IOERR
-"""SQLITE_IOERR_SHORT_READ: the file ends before the page that is wanted."""
-
-_NEAR = 1 << 16
-"""Bytes; about what one commit may add to a file."""
-
-_OF_SQLITE = (sqlite3.Error, MemoryError, UnicodeDecodeError)
-"""What may come out of a call of SQLite's; the last when it quotes what is damaged."""
 
 
 class _Change:
@@ -157,10 +116,10 @@ class SessionFile:
             except BaseException as error:
                 if writer is not None:
                     writer.close()
-                if isinstance(error, _OF_SQLITE):
+                if isinstance(error, OF_SQLITE):
                     raise self._explained(error) from error
                 if isinstance(error, OSError):
-                    raise self.refused(_TAKEN_AWAY) from error
+                    raise self.refused(TAKEN_AWAY) from error
                 raise
             self._writer = writer
             with self._lock:
@@ -218,7 +177,7 @@ class SessionFile:
     def _check_in_place(self) -> None:
         """Refuse work on a file that has been deleted, and would vanish with what is written."""
         if self._watch is None or not self._watch.in_place():
-            raise self.refused(_TAKEN_AWAY)
+            raise self.refused(TAKEN_AWAY)
 
     def _check_untouched(self, writer: sqlite3.Connection) -> None:
         """Refuse to add to what a stranger has written over, if it has become unreadable by that.
@@ -234,15 +193,15 @@ class SessionFile:
                 same = all(_row(fresh, query) == _row(writer, query) for query in _TELLING)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR:  # an impossible schema
-                raise self._found_damage(_DAMAGED) from error
+                raise self._found_damage(DAMAGED) from error
             raise
         if not same:
-            raise self._found_damage(_WRITTEN_OVER)
+            raise self._found_damage(WRITTEN_OVER)
 
     def _check_integrity(self, connection: sqlite3.Connection) -> None:
         # This takes 80 ms for 100,000 sessions.
         if connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
-            raise self._found_damage(_DAMAGED)
+            raise self._found_damage(DAMAGED)
 
     def _connect(self, timeout: float = _BUSY_TIMEOUT) -> sqlite3.Connection:
         # Never makes the file. Transactions are written out, and locks of ours keep each connection
@@ -275,40 +234,7 @@ class SessionFile:
             with attempt:
                 if writer.in_transaction:
                     writer.rollback()  # what the attempt before left
-                self._prepare(writer)
-
-    def _prepare(self, writer: sqlite3.Connection) -> None:
-        """Make the tables of a new file, and refuse a file that is not ours."""
-        # In one transaction: another gateway may be making the tables just now.
-        writer.execute("BEGIN")
-        tables = _number(writer, "SELECT count(*) FROM sqlite_master")
-        application_id = _number(writer, "PRAGMA application_id")
-        version = _number(writer, "PRAGMA user_version")
-        writer.execute("COMMIT")
-        if application_id != _APPLICATION_ID and (application_id or version or tables):
-            raise self.refused("belongs to another program; name a different file")
-        if version > _SCHEMA_VERSION:
-            raise self.refused(
-                f"was written by a newer opencode-sync (its format is {version}, this one knows "
-                f"{_SCHEMA_VERSION}); update opencode-sync, or name a different file"
-            )
-        # SQLite notices damage when it comes across it, and until then may put what it is given
-        # where it is not found again.
-        self._check_integrity(writer)
-        if writer.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-            raise self.refused("lies on a file system without shared memory; name a local file")
-        writer.execute("BEGIN IMMEDIATE")
-        # Asked again: another gateway may have made them meanwhile.
-        version = _number(writer, "PRAGMA user_version")
-        if version == 0:
-            for statement in _SCHEMA.split(";"):
-                writer.execute(statement)
-            writer.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        elif version == 1:
-            writer.execute(_SINCE_VERSION_1)
-        if version < _SCHEMA_VERSION:
-            writer.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-        writer.execute("COMMIT")
+                prepare(writer, self._check_integrity, self.refused)
 
     def glance(self, query: str) -> object:
         """Return the first row of a query that reads a page or two, or None; waits for nobody.
@@ -352,7 +278,7 @@ class SessionFile:
             if reader is None:
                 reader = self._connect()
             yield reader
-        except _OF_SQLITE as error:
+        except OF_SQLITE as error:
             raise self._explained(error) from error
         finally:
             with self._lock:
@@ -438,42 +364,8 @@ class SessionFile:
     def _explained(self, error: BaseException) -> BackendError:
         if isinstance(error, BackendError):
             return BackendError(error.code, error.message)  # one for each caller
-        if isinstance(error, MemoryError):
-            return self.refused("needs more memory than there is; free some, and try again")
-        if isinstance(error, OSError):  # in a look at the file
-            return self.refused(_TAKEN_AWAY)
-        # The low byte is the kind of problem, the rest its detail.
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-        kind = code & 0xFF
-        if (
-            isinstance(error, UnicodeDecodeError)
-            or code == _CUT_OFF
-            or str(error).startswith(("Could not decode", "no such table"))
-        ):
-            kind = sqlite3.SQLITE_CORRUPT
-        if kind in _DAMAGES:
-            return self._found_damage(_PROBLEMS[kind])
-        if kind == sqlite3.SQLITE_IOERR and (limit := self._limit_reached()) is not None:
-            return self.refused(
-                f"cannot grow because this process may write no file of more than {limit} bytes; "
-                "raise that limit (ulimit -f), and restart the gateway"
-            )
-        return self.refused(_PROBLEMS.get(kind, f"failed ({error}); try again"))
-
-    def _limit_reached(self) -> int | None:
-        """Return how large a file of this process may be, if the store's are about that large."""
-        try:
-            import resource  # not on Windows, which has no such limit
-        except ModuleNotFoundError:
-            return None
-        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-        if limit == resource.RLIM_INFINITY:
-            return None
-        for suffix in ("", "-wal"):
-            with contextlib.suppress(OSError):
-                if os.stat(f"{self.path}{suffix}").st_size + _NEAR >= limit:
-                    return limit
-        return None
+        problem, damaged = problem_of(error, self.path)
+        return self._found_damage(problem) if damaged else self.refused(problem)
 
 
 def _abandon(writer: sqlite3.Connection) -> None:
@@ -493,11 +385,7 @@ def _abandon(writer: sqlite3.Connection) -> None:
 
 def _version(connection: sqlite3.Connection) -> int:
     """Return a number that changes when another connection commits."""
-    return _number(connection, "PRAGMA data_version")
-
-
-def _number(connection: sqlite3.Connection, query: str) -> int:
-    return int(_row(connection, query)[0])
+    return number(connection, "PRAGMA data_version")
 
 
 def _row(connection: sqlite3.Connection, query: str) -> Any:

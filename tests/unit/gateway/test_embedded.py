@@ -18,7 +18,7 @@ import pytest
 
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.gateway import BackendError, EmbeddedBackend
-from opencode_sync.gateway.backends import embedded, session_file, session_ids
+from opencode_sync.gateway.backends import embedded, session_file, session_ids, sqlite_problems
 from opencode_sync.gateway.backends.base import WouldWait
 from opencode_sync.gateway.backends.session_file import SessionFile
 from opencode_sync.gateway.backends.session_ids import SessionIds
@@ -569,7 +569,7 @@ class TestBadFiles:
         def fail(self: SessionFile, writer: sqlite3.Connection) -> None:
             raise MemoryError
 
-        monkeypatch.setattr(SessionFile, "_prepare", fail)
+        monkeypatch.setattr(SessionFile, "_prepare_patiently", fail)
         self.refused(path, "more memory")
 
     def test_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
@@ -671,7 +671,7 @@ class TestBadFiles:
             (sqlite3.SQLITE_FULL, "disk is full"),
             (sqlite3.SQLITE_CANTOPEN, "cannot be opened"),
             (sqlite3.SQLITE_IOERR, "look after its disk"),
-            (session_file._CUT_OFF, "is damaged"),
+            (sqlite_problems._CUT_OFF, "is damaged"),
             (sqlite3.SQLITE_ERROR, "failed (oops); try again"),
         ],
     )
@@ -789,13 +789,13 @@ class TestStrangers:
     def test_a_part_removed_during_the_start(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        prepare = SessionFile._prepare
+        prepare = SessionFile._prepare_patiently
 
         def remove(self: SessionFile, writer: sqlite3.Connection) -> None:
             prepare(self, writer)
             Path(f"{path}-wal").unlink()
 
-        monkeypatch.setattr(SessionFile, "_prepare", remove)
+        monkeypatch.setattr(SessionFile, "_prepare_patiently", remove)
         backend = EmbeddedBackend(path)
         with pytest.raises(BackendError, match="was removed or replaced"):
             backend.start()

@@ -84,6 +84,8 @@ def main():
             starts = os.path.join(os.getcwd(), "starts")
             with open(starts, "a") as file:
                 file.write(".")
+            if os.path.getsize(starts) <= 1:
+                raise OSError("Failed query: CREATE TABLE `workspace` ( `id` text ); params:")
             if os.path.getsize(starts) <= 2:
                 raise OSError("database is locked")
         if "exit" in faults:

@@ -347,9 +347,14 @@ class Servers:
             raise _closed()
 
 
+_LOCKED_OUT = ("database is locked", "); params:")
+"""Last words of a server that started together with another of the same home. The second end what
+OpenCode says of a statement that failed: two make the tables of a new home at once, and one finds
+them there."""
+
+
 def _is_locked_out(error: BaseException) -> bool:
-    """Return whether a server ended because another of the same home was starting with it."""
-    return isinstance(error, BackendError) and "database is locked" in error.message
+    return isinstance(error, BackendError) and any(each in error.message for each in _LOCKED_OUT)
 
 
 def _closed() -> BackendError:

@@ -243,7 +243,9 @@ def test_pytest_finds_the_plugin_by_itself(
     environment = environments["wheel"]
     added = tmp_path / "added"  # so that the environment stays as it is for other tests
     _pip(environment, "install", "-q", "--no-compile", "--target", added, "pytest", cwd=tmp_path)
-    (tmp_path / "test_mine.py").write_text(next(each for each in blocks_of(GUIDE) if each.language == "python").text, encoding="utf-8")
+    (tmp_path / "test_mine.py").write_text(
+        next(each for each in blocks_of(GUIDE) if each.language == "python").text, encoding="utf-8"
+    )
     start = (
         f"import sys; sys.path.insert(0, {str(added)!r}); import pytest; sys.exit(pytest.main())"
     )

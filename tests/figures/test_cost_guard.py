@@ -157,11 +157,11 @@ def test_the_gateway_answers_in_few_writes_what_it_can_answer_at_once(tmp_path: 
         peer.sock.sendall(b"".join(checks))
         answered = [IpcServerMessage.FromString(peer.recv()) for _ in checks]
         calls = counted.by_name.copy()
-    print("GW", calls.total() / _REQUESTS, calls["C send"])
     assert all(answer.check_health_response.healthy for answer in answered)
     assert calls["C send"] <= 5  # the kernel may hand over in pieces
     assert calls["WorkerPool.submit"] == 0
-    assert calls.total() / _REQUESTS < 100, calls.most_common(40)
+    # About 20 of them see to it that the store is where it was.
+    assert calls.total() / _REQUESTS < 110, calls.most_common(40)
 
 
 def test_answers_that_come_together_are_read_together(counted: Census) -> None:

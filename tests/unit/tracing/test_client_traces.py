@@ -322,7 +322,7 @@ def test_what_the_client_asks_for_itself_has_no_span_but_belongs_to_the_callers(
         with pytest.raises(IpcCancelledError):
             client.send_message("ses_1", "hi", model_id="m", provider_id="p", cancel=token)
         timer.join(WAIT)
-        assert "cancel" in backend.link().operations()
+        backend.link().wait(lambda: "cancel" in backend.link().operations(), "cancel")
     assert spans.only().name == "opencode.Ipc/send_message"
 
 

@@ -334,11 +334,11 @@ class Supervisor:
             return None
         self._last_delay = delay = policy.delay(self._retries + 1)
         self._next_attempt_at = time.monotonic() + delay
-        self._timer = self._keeper.call_later(delay, self._retry)
+        self._timer = self._keeper.call_later(delay, self.retry_now)
         return delay
 
-    def _retry(self) -> None:
-        """Keeper thread: the pause is over."""
+    def retry_now(self) -> None:
+        """End the pause before the next attempt. Any thread; does nothing when there is none."""
         with self._changed:
             if self._timer is None or self._closing or self._connection is not None:
                 return  # the user was faster

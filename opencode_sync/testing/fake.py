@@ -214,7 +214,7 @@ class FakeIpcClient(IpcClient):
         """Take connections again. A client that waits for its next attempt makes it now."""
         self._fake.links.refuse(None)
         # A pause that was planned before is over; one that is planned from now on is none.
-        self._supervisor._retry()
+        self._supervisor.retry_now()
 
     # --- When it goes on ---
 

@@ -8,8 +8,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
@@ -18,6 +17,7 @@ from opencode_sync.client import IpcClient
 from opencode_sync.config import IpcConfig
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.operations import Folder
+from opencode_sync.testing.checked import Checked
 from opencode_sync.testing.conversation import (
     PASSWORD,
     TIMES,
@@ -63,7 +63,7 @@ def replay(
     return Replay(path, secrets=secrets, replace=replace)
 
 
-class Replay:
+class Replay(Checked):
     """A recorded conversation that takes place again; made by ``replay``.
 
     Example::
@@ -132,21 +132,6 @@ class Replay:
     def close(self) -> None:
         """End all connections and their threads. Idempotent."""
         self._links.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-        if error is None:
-            self.verify()
-        elif problems := self._report():
-            error.add_note(problems)
 
     def __repr__(self) -> str:
         return f"<Replay {self._path}, {len(self._came)} of {len(self._requests())} requests came>"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import Message
 
@@ -14,6 +13,7 @@ from opencode_sync.config import IpcConfig
 from opencode_sync.operations import Folder
 from opencode_sync.reconnect import ReconnectPolicy
 from opencode_sync.testing.answers import as_answer
+from opencode_sync.testing.checked import Checked
 from opencode_sync.testing.envelope import error_answer, unwrap
 from opencode_sync.testing.peer import Links, ServedLink
 from opencode_sync.testing.script import Action, Expectation, ScriptError, shown
@@ -29,7 +29,7 @@ __all__ = ["ScriptedBackend"]
 _CONFIG: Final = IpcConfig(port=4096, auth_token="a script takes any token")
 
 
-class ScriptedBackend:
+class ScriptedBackend(Checked):
     """Answers the requests of clients as a script says, and tells what did not go by it.
 
     Example::
@@ -120,21 +120,6 @@ class ScriptedBackend:
     def close(self) -> None:
         """End all connections and their threads. Idempotent."""
         self._links.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-        if error is None:
-            self.verify()
-        elif problems := self._report():
-            error.add_note(problems)
 
     def __repr__(self) -> str:
         with self._lock:

@@ -280,7 +280,7 @@ def test_a_retry_that_comes_after_the_user_has_connected_does_nothing(bench: Ben
     bench.supervisor.open()
     bench.connections[0].end()
     bench.supervisor.open()
-    bench.supervisor._retry()
+    bench.supervisor.retry_now()
     assert len(bench.connections) == 2
 
 

@@ -21,6 +21,7 @@ from benchmarks.contenders.grpc_stub import GrpcStub
 from benchmarks.contenders.http_requests import HttpRequests
 from benchmarks.contenders.ipc_client import Client, ClientInMemory
 from benchmarks.contenders.queue_pair import QueuePair
+from benchmarks.contenders.raw_reader import RawReader
 from benchmarks.contenders.raw_socket import RawSocket
 from benchmarks.contenders.websockets_sync import WebsocketsSync
 from benchmarks.machine import describe_machine
@@ -115,6 +116,7 @@ class Run:
             lambda: ClientInMemory(answers),
             lambda: BareLoop(port),
             lambda: RawSocket(port),
+            lambda: RawReader(port),
             lambda: WebsocketsSync(port),
             lambda: QueuePair(answers),
             lambda: GrpcStub(ports.get("grpc")),
@@ -150,7 +152,7 @@ SHARED: Final[
     dict[str, tuple[tuple[str, ...], Callable[[Sequence[Contender], int], Iterator[Figure]], int]]
 ] = {
     "round-trip": (
-        (*_PIPELINERS, "raw socket", "bare queues", "requests"),
+        (*_PIPELINERS, RawSocket.name, RawReader.name, "bare queues", "requests"),
         figures.round_trip,
         100,
     ),

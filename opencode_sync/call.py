@@ -21,6 +21,7 @@ from opencode_sync.errors import (
     IpcTimeoutError,
     IpcUsageError,
 )
+from opencode_sync.log_thread import log_soon
 from opencode_sync.logger import logger
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request
@@ -43,6 +44,12 @@ class CallHolder(Protocol):
 
     def remark(self) -> str:
         """Return what a caller whose wait failed should know as well, or ""."""
+
+
+def _log_failure(operation: str, request_id: int, error: BaseException, refused: bool) -> None:
+    logger.bind(operation=operation, request_id=request_id).log(
+        "DEBUG" if refused else "INFO", "a request ended with {}: {}", type(error).__name__, error
+    )
 
 
 class Call(ABC, Generic[R]):
@@ -118,20 +125,14 @@ class Call(ABC, Generic[R]):
         # While the backend is down there may be any number of these, which have to fail within
         # microseconds. The outage itself is told.
         refused = not self.sent and isinstance(error, IpcConnectionError)
-        if not (refused and failure is None):
-            if isinstance(error, IpcUsageError | IpcCancelledError):
-                self.set_exception(error)
-                return
-            logger.bind(operation=self.operation, request_id=self.request_id).log(
-                "DEBUG" if refused else "INFO",
-                "a request ended with {}: {}",
-                type(error).__name__,
-                error,
-            )
-        if failure is None:
+        quiet = refused and failure is None
+        own = not quiet and isinstance(error, IpcUsageError | IpcCancelledError)
+        if failure is None or own:
             self.set_exception(error)
         else:
             self.set_result(failure)
+        if not (quiet or own):
+            log_soon(_log_failure, self.operation, self.request_id, error, refused)
 
     @abstractmethod
     def set_result(self, result: R) -> None:

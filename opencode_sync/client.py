@@ -25,6 +25,7 @@ from opencode_sync.errors import IpcArgumentError, IpcConfigError, IpcError
 from opencode_sync.extras import needs_opentelemetry
 from opencode_sync.futures import IpcFutures
 from opencode_sync.keeper import Keeper
+from opencode_sync.log_thread import finish_log
 from opencode_sync.logger import logger
 from opencode_sync.metrics import Metrics, WatchesConnections, guarded
 from opencode_sync.notifier import Notifier
@@ -44,6 +45,7 @@ __all__ = ["IpcClient"]
 R = TypeVar("R")
 
 _LAST_CALLBACKS: Final = 0.25
+_LAST_LINES: Final = 1.0  # seconds a close waits for sinks of the log
 """Seconds a failed connect waits for state listeners to be told of it."""
 
 _AFTER_INTERRUPT: Final = 1.0
@@ -124,7 +126,7 @@ class IpcClient(BlockingOperations, StreamingOperations):
         self._keeper = Keeper("opencode-sync-keeper")
         self._sweep = DeadlineSweep(self._keeper)
         self._machine = StateMachine(self._notifier, self._metrics)
-        _have_watched(metrics, self._machine)
+        _have_watched(self._metrics, self._machine)
         self._strays = StrayCounters()
         self._binding = ServerBinding()
         self._supervisor = Supervisor(
@@ -190,6 +192,7 @@ class IpcClient(BlockingOperations, StreamingOperations):
                 self._close(Deadline.after(_AFTER_INTERRUPT))  # nobody waits for it any more
             # Nobody has to close a client that could not connect.
             self._notifier.stop(Deadline.after(_LAST_CALLBACKS))
+            finish_log(_LAST_CALLBACKS)
             raise
 
     def close(self) -> None:
@@ -207,6 +210,7 @@ class IpcClient(BlockingOperations, StreamingOperations):
         self._supervisor.close(deadline)
         if not self._notifier.stop(deadline) and not self._notifier.is_current_thread():
             logger.warning("a callback is still running while its client closes")
+        finish_log(min(_LAST_LINES, deadline.remaining() or 0.0))
         _open_clients.discard(self)
 
     def _load(self) -> None:
@@ -243,7 +247,7 @@ class IpcClient(BlockingOperations, StreamingOperations):
 
     @property
     def retry_in(self) -> float | None:
-        """Seconds until the client tries by itself to connect again; None while it will not.
+        """Seconds until the client tries to connect; 0.0 while it does, None when it will not.
 
         It counts down while the backend is known to be down: then nothing is sent but this one
         attempt, and calls wait for it or fail at once, as ``ReconnectPolicy.wait_while_down`` says.

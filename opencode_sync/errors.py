@@ -103,7 +103,8 @@ class IpcConnectionError(IpcError):
         request_sent: False only when the backend cannot have seen the request, so that sending it
             again is safe. True means that it may have acted.
         retry_in: Seconds until the client tries by itself to connect again, of a call that was
-            refused because the connection is down; None when no attempt is planned.
+            refused because the connection is down; 0.0 when an attempt was under way, None when
+            none was planned.
     """
 
     def __init__(

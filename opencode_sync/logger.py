@@ -5,6 +5,9 @@ Importing loguru takes longer than importing the rest of the client, and most sc
 logged goes nowhere. Once the program imports loguru, before or after this package, the stand-in is
 loguru's logger, switched off for this package until ``enable_logging`` or
 ``loguru.logger.enable("opencode_sync")`` switches it on.
+
+A line that cannot be logged, because a sink, a patcher or a field of the program's raises, is lost,
+and that is all: no call and no connection may end another way because somebody listens.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,10 +26,15 @@ if TYPE_CHECKING:
 
     from loguru import logger
 
-__all__ = ["logger"]
+__all__ = ["can_be_heard", "complain", "logger"]
 
 _PACKAGE = "opencode_sync"
 _LIBRARY = "loguru"
+_HERE = 1  # frames between loguru and the place that has logged
+_FAILED = (
+    "logging raised {}, in a sink, a patcher or a field of the program's: lines of this package's "
+    "log are lost; mend it there"
+)
 
 
 class _Silence:
@@ -41,11 +51,40 @@ class _Silence:
     debug = info = warning = error = exception = log
 
 
+class _Guarded:
+    """loguru's logger, whose failures reach nobody who logs."""
+
+    __slots__ = ("_its",)
+
+    def __init__(self, its: Any) -> None:
+        self._its = its
+
+    def bind(self, **fields: object) -> _Guarded:
+        return _Guarded(self._its.bind(**fields))
+
+    def opt(self, *, exception: object) -> _Guarded:
+        return _Guarded(self._its.opt(exception=exception, depth=_HERE))
+
+    def log(self, level: str, message: str, *args: object) -> None:
+        try:
+            self._its.log(level, message, *args)
+        except Exception as error:  # noqa: BLE001 - a guest may raise anything
+            _stand_in.report(error)
+
+    # ``partial`` adds no frame, so that a record names the place that has logged.
+    debug = property(lambda self: partial(self.log, "DEBUG"))
+    info = property(lambda self: partial(self.log, "INFO"))
+    warning = property(lambda self: partial(self.log, "WARNING"))
+    error = property(lambda self: partial(self.log, "ERROR"))
+    exception = property(lambda self: self.opt(exception=True).error)
+
+
 class _StandIn:
     """loguru's logger as soon as there is one."""
 
     def __init__(self) -> None:
-        self._logger: object = _Silence()
+        self._logger: _Silence | _Guarded = _Silence()
+        self._complaints: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._logger, name)
@@ -58,7 +97,23 @@ class _StandIn:
 
         its.disable(_PACKAGE)
         # For the sinks of the program's own as well.
-        self._logger = its.patch(mask_record)
+        self._logger = _Guarded(its.patch(mask_record).opt(depth=_HERE))
+
+    def can_be_heard(self) -> bool:
+        """Return whether somebody may be listening."""
+        return isinstance(self._logger, _Guarded)
+
+    def report(self, error: Exception) -> None:
+        """Say that a line is lost."""
+        self.complain(_FAILED.format(type(error).__name__))
+
+    def complain(self, text: str) -> None:
+        """Say on standard error that the log fails; once each text."""
+        if text in self._complaints:
+            return
+        self._complaints.add(text)
+        with suppress(OSError, ValueError, AttributeError):  # closed, or there is none
+            sys.stderr.write(f"{_PACKAGE}: {text}\n")
 
 
 class _Watch:
@@ -104,6 +159,8 @@ class _AdoptingLoader:
 
 
 _stand_in = _StandIn()
+can_be_heard = _stand_in.can_be_heard
+complain = _stand_in.complain
 if not TYPE_CHECKING:
     logger = _stand_in
 

@@ -57,6 +57,11 @@ class Notifier:
                 raise
             logger.error("callbacks have no thread to run on: {}", error)
 
+    @property
+    def backlog(self) -> int:
+        """How many callbacks wait for their turn."""
+        return len(self._jobs)
+
     def is_current_thread(self) -> bool:
         """Return whether the caller is a callback run by this notifier."""
         return self._thread is threading.current_thread()

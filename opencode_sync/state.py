@@ -11,11 +11,19 @@ from typing import Final
 
 from opencode_sync.clause import clause
 from opencode_sync.deadline import Deadline
+from opencode_sync.log_thread import log_soon
 from opencode_sync.logger import logger
 from opencode_sync.metrics import Metrics
 from opencode_sync.notifier import Notifier
 
-__all__ = ["TRANSITIONS", "ConnectionState", "StateChange", "StateListener", "StateMachine"]
+__all__ = [
+    "TRANSITIONS",
+    "ConnectionState",
+    "StateChange",
+    "StateListener",
+    "StateMachine",
+    "log_gone",
+]
 
 
 class ConnectionState(enum.Enum):
@@ -91,6 +99,13 @@ class _Subscription:
             self.listener(change)
 
 
+def log_gone(cause: Exception, attempt: int) -> None:
+    """Tell that nobody tries to connect any more."""
+    logger.bind(attempt=attempt).warning(
+        "the connection stays down: {}; call connect() to connect again", clause(cause)
+    )
+
+
 def _log(change: StateChange) -> None:
     """Tell of a step as loudly as it matters: of an outage once, not of each attempt to end it."""
     old, new = change.old.value, change.new.value
@@ -154,11 +169,11 @@ class StateMachine:
             self._entered[new] += 1
             self._changed.notify_all()
             change = StateChange(old, new, cause, attempt, retry_in)
+            log_soon(_log, change)
             if self._metrics is not None:
                 self._notifier.post(self._metrics.record_connection_state_change, old, new)
             for subscription in self._subscriptions:
                 self._notifier.post(subscription.deliver, change)
-        _log(change)
 
     def wait_for(self, state: ConnectionState, deadline: Deadline) -> bool:
         """Wait until the state is, or has meanwhile been, ``state``.

@@ -20,11 +20,11 @@ from opencode_sync.errors import (
     IpcUsageError,
 )
 from opencode_sync.keeper import Keeper, Timer
-from opencode_sync.logger import logger
+from opencode_sync.log_thread import log_soon
 from opencode_sync.loss import closed_in_order, fail_lost, own_instance, timeout_error
 from opencode_sync.pending import WaitingCalls
 from opencode_sync.reconnect import ReconnectPolicy
-from opencode_sync.state import ConnectionState, StateMachine
+from opencode_sync.state import ConnectionState, StateMachine, log_gone
 from opencode_sync.uninterrupted import uninterrupted
 
 __all__ = ["Supervisor"]
@@ -199,9 +199,9 @@ class Supervisor:
 
     @property
     def retry_in(self) -> float | None:
-        """Seconds until the next attempt; None while none is planned. Any thread may ask."""
+        """Seconds until the next attempt, 0.0 during one; None when none is planned. Any thread."""
         if self._timer is None:
-            return None
+            return None if self._opening is None else 0.0
         return max(0.0, self._next_attempt_at - time.monotonic())
 
     @property
@@ -317,9 +317,7 @@ class Supervisor:
         )
         if delay is None and not self._closing:
             if self._established and not was_live:
-                logger.bind(attempt=self._attempt).warning(
-                    "the connection stays down: {}; call connect() to connect again", clause(cause)
-                )
+                log_soon(log_gone, cause, self._attempt)
             self._wanted = self._established = False
             self._keeper.stop()
         return opening, delay is not None
@@ -404,10 +402,10 @@ class Supervisor:
         seconds = None if self._closing else self.retry_in
         if self._closing:
             text = "the client is being closed"
-        elif seconds is not None:
-            text = f"the connection is down{because}; the next attempt is in {seconds:.1f} s"
         elif self._opening is not None:
             text = f"the client is still connecting{because}"
+        elif seconds is not None:
+            text = f"the connection is down{because}; the next attempt is in {seconds:.1f} s"
         elif cause is not None:
             text = f"the client is not connected{because}; call connect() to connect again"
         else:

@@ -180,11 +180,12 @@ def test_all_modules_were_read() -> None:
         # Imported by every pytest run of an environment that has the package.
         ("testing.plugin", ("testing",), ("client", "gateway")),
         ("clause", (), ()),
-        ("state", ("clause", "deadline", "errors", "metrics", "notifier"), ()),
+        ("log_thread", ("deadline", "notifier"), ()),
+        ("state", ("clause", "deadline", "errors", "log_thread", "metrics", "notifier"), ()),
         ("pending", ("call", "errors"), ()),
         (
             "call",
-            ("cancel", "deadline", "errors", "notifier", "operations"),
+            ("cancel", "deadline", "errors", "log_thread", "notifier", "operations"),
             (),
         ),
         (

@@ -481,7 +481,8 @@ def test_what_ends_a_connection_frees_everybody_at_once(
         assert_no_token(error)
         logger.opt(exception=error).error("a user logs it, with values")
     assert eventually(lambda: client.state is case.state)
-    assert eventually(lambda: client_threads() == ["opencode-sync-notifier"])
+    of_callbacks = {"opencode-sync-notifier", "opencode-sync-log"}  # they end a second later
+    assert eventually(lambda: set(client_threads()) <= of_callbacks)
     if case.answered_with is not None:
         assert eventually(lambda: bool(closed))
         assert closed == [case.answered_with]

@@ -177,7 +177,8 @@ def test_many_threads_make_one_attempt(backend: ScriptedBackend) -> None:
             return caught.value
 
         errors = [job.result() for job in together(16, call)]
-        assert {error.retry_in for error in errors} == {None}
+        assert {error.retry_in for error in errors} == {0.0}
+        assert client.retry_in == 0.0  # the attempt is now
         assert backend.links == 2
         go_on.set()
         assert client.wait_for_state(S.CONNECTED, WAIT) or client.is_connected

@@ -195,6 +195,26 @@ def test_what_ran_out_of_time_is_told(backend: ScriptedBackend, log: list[dict[s
     assert any("a request ended with IpcTimeoutError" in text for text in texts(log, "INFO"))
 
 
+@pytest.mark.parametrize("way", ["blocking", "future"])
+def test_a_sink_that_blocks_keeps_no_caller_waiting(backend: ScriptedBackend, way: str) -> None:
+    let_go = threading.Event()
+    in_time: list[bool] = []
+
+    def block(message: Any) -> None:
+        if "a request ended" in message:
+            in_time.append(let_go.wait(WAIT))
+
+    disable = enable_logging("INFO", block)
+    backend.rule("list_sessions", b.error(6, "no such project"))
+    with backend.client() as client:
+        call = client.list_sessions if way == "blocking" else client.futures.list_sessions().result
+        with pytest.raises(IpcServerError):
+            call()
+        let_go.set()
+    disable()
+    assert in_time == [True]  # the line was there when the client was closed, and nobody waited
+
+
 def test_what_succeeds_or_was_given_up_or_misused_is_not_told(
     backend: ScriptedBackend, log: list[dict[str, Any]]
 ) -> None:

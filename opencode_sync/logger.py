@@ -65,9 +65,9 @@ class _Guarded:
     def opt(self, *, exception: object) -> _Guarded:
         return _Guarded(self._its.opt(exception=exception, depth=_HERE))
 
-    def log(self, level: str, message: str, *args: object) -> None:
+    def log(self, level: str, message: str, *args: object, **named: object) -> None:
         try:
-            self._its.log(level, message, *args)
+            self._its.log(level, message, *args, **named)
         except Exception as error:  # noqa: BLE001 - a guest may raise anything
             _stand_in.report(error)
 

@@ -167,3 +167,37 @@ def test_while_a_sink_blocks_calls_are_refused_at_once(backend: ScriptedBackend)
     finally:
         go_on.set()
         disable()
+
+
+def test_what_is_guarded_is_logged_as_it_was() -> None:
+    """Positional and named values, fields, exceptions, and the place that has logged."""
+    records: list[Any] = []
+    disable = enable_logging("DEBUG", lambda message: records.append(message.record))
+    namespace = {"__name__": "opencode_sync.somewhere", "logger": ours.logger}
+    source = """
+def place():
+    for level in ("debug", "info", "warning", "error"):
+        getattr(logger.bind(field=1), level)("a {} and {b}", 1, b=2)
+    logger.log("INFO", "c {d}", d=3)
+    try:
+        1 / 0
+    except ZeroDivisionError as error:
+        logger.exception("e")
+        logger.opt(exception=error).bind(field=2).debug("f")
+place()
+"""
+    try:
+        exec(source, namespace)  # our own text, as a module of the package
+    finally:
+        disable()
+    assert [(record["level"].name, record["message"]) for record in records] == [
+        *((level, "a 1 and 2") for level in ("DEBUG", "INFO", "WARNING", "ERROR")),
+        ("INFO", "c 3"),
+        ("ERROR", "e"),
+        ("DEBUG", "f"),
+    ]
+    assert [record["extra"].get("field") for record in records] == [1, 1, 1, 1, None, None, 2]
+    assert {(record["name"], record["function"]) for record in records} == {
+        ("opencode_sync.somewhere", "place")
+    }
+    assert all(record["exception"].type is ZeroDivisionError for record in records[-2:])

@@ -10,6 +10,7 @@ import pytest
 from opencode_sync import notifier as module
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.notifier import Notifier
+from opencode_sync.own_threads import OwnThreads
 from tests.support.backend import WAIT
 from tests.support.leaks import eventually
 from tests.unit.client.doubles import no_thread
@@ -19,7 +20,7 @@ NAME = "opencode-sync-notifier-of-a-test"
 
 @pytest.fixture
 def notifier() -> Iterator[Notifier]:
-    notifier = Notifier(NAME)
+    notifier = Notifier(NAME, OwnThreads())
     yield notifier
     assert notifier.stop(Deadline.after(WAIT))
 

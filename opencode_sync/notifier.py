@@ -28,6 +28,12 @@ class Notifier:
     """
 
     def __init__(self, name: str, own_threads: OwnThreads) -> None:
+        """Make a notifier without a thread.
+
+        Args:
+            name: What to call its threads.
+            own_threads: Whose threads they are, one after another.
+        """
         self._name = name
         self._own_threads = own_threads
         # Guards every attribute below; waited on by the notifier's thread.

@@ -52,6 +52,15 @@ def test_its_thread_is_a_daemon_and_knows_itself(notifier: Notifier) -> None:
     assert answers == [True]
 
 
+def test_its_thread_is_one_of_the_clients_own_as_long_as_it_runs() -> None:
+    own, seen = OwnThreads(), []
+    notifier = Notifier(NAME, own)
+    notifier.post(lambda: seen.append(own.ids == {threading.get_ident()}))
+    assert notifier.stop(Deadline.after(WAIT))
+    assert seen == [True]
+    assert own.ids == set()
+
+
 def test_after_a_pause_the_thread_ends_by_itself_and_comes_back_when_needed(
     notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -255,9 +255,10 @@ class BlockingCall(Call[R]):
                 )
             if not self._gate.acquire(True, _CLAIMED_WAIT):
                 raise self._timeout_error("")  # whoever has claimed it was interrupted
-        error, self._error = self._error, None
+        error = self._error
         if error is None:
             return self._result
+        self._error = None
         try:
             raise error
         finally:

@@ -21,7 +21,6 @@ from opencode_sync.wire import ipc_pb2
 
 __all__ = ["ServerBinder", "ServerBinding"]
 
-_BINDING: Final = frozenset({"discover_server", "spawn_server", "stop_server"})
 _NO_SERVER_TEXTS: Final = ("no opencode server connected", "no server connected")
 
 
@@ -38,9 +37,8 @@ class ServerBinding:
         return self._request
 
     def watch(self, call: Call[Any]) -> None:
-        """Learn from a call of the user's, if it is one that binds or unbinds."""
-        if call.request.operation.name in _BINDING:
-            call.on_success = self._learn
+        """Learn from a call of the user's that binds or unbinds."""
+        call.on_success = self._learn
 
     def _learn(self, call: Call[Any], result: Any) -> None:
         if call.operation == "stop_server":

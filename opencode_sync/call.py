@@ -228,7 +228,7 @@ class BlockingCall(Call[R]):
         deadline: Deadline,
     ) -> None:
         """Make a call; see ``Call``."""
-        super().__init__(request, timeout=timeout, deadline=deadline)
+        Call.__init__(self, request, timeout=timeout, deadline=deadline)
         # Taken until there is an outcome.
         self._gate = threading.Lock()
         self._gate.acquire()
@@ -243,21 +243,11 @@ class BlockingCall(Call[R]):
         self._error = exception
         self._gate.release()
 
-    def wait(self, cancel: CancelToken | None) -> R:
+    def wait(self) -> R:
         """Block until the call ends or its deadline comes; return its result or raise its error.
 
         Once, and on one thread.
         """
-        if cancel is None:
-            return self._wait()
-        if not cancel.attach(self, self.cancel_by_token):
-            self.cancel_by_token()
-        try:
-            return self._wait()
-        finally:
-            cancel.detach(self)
-
-    def _wait(self) -> R:
         left = self.deadline.remaining()
         if not self._gate.acquire(True, -1 if left is None else left):
             if not self.expire():
@@ -266,13 +256,23 @@ class BlockingCall(Call[R]):
                 )
             if not self._gate.acquire(True, _CLAIMED_WAIT):
                 raise self._timeout_error("")  # whoever has claimed it was interrupted
-        error, self._error = self._error, None
+        error = self._error
         if error is None:
             return self._result
+        self._error = None
         try:
             raise error
         finally:
             del error  # which its traceback would hold, and it the traceback
+
+    def wait_or_cancel(self, cancel: CancelToken) -> R:
+        """Block as ``wait`` does, and end the call when the token is cancelled."""
+        if not cancel.attach(self, self.cancel_by_token):
+            self.cancel_by_token()
+        try:
+            return self.wait()
+        finally:
+            cancel.detach(self)
 
 
 class FutureCall(Future[R], Call[R]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import get_ident
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 from opencode_sync.binding import ServerBinding
@@ -10,12 +12,13 @@ from opencode_sync.cancel import CancelToken
 from opencode_sync.deadline import Deadline
 from opencode_sync.deadlines import DeadlineSweep
 from opencode_sync.errors import IpcArgumentError, IpcUsageError
-from opencode_sync.forks import this_process
+from opencode_sync.forks import Process, this_process
 from opencode_sync.metered import metered_calls
 from opencode_sync.metrics import Metrics
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request
 from opencode_sync.options import IpcClientOptions
+from opencode_sync.own_threads import OwnThreads
 from opencode_sync.supervisor import Supervisor
 from opencode_sync.uninterrupted import uninterrupted
 
@@ -37,6 +40,7 @@ class Calls:
         directory: str | None,
         metrics: Metrics | None,
         notifier: Notifier,
+        own_threads: OwnThreads,
         sweep: DeadlineSweep,
         supervisor: Supervisor,
         binding: ServerBinding,
@@ -48,6 +52,7 @@ class Calls:
             directory: The project folder of requests that name none.
             metrics: Told of each call.
             notifier: Runs callbacks.
+            own_threads: Who must not wait for a call.
             sweep: Minds the deadlines of calls that nobody waits for.
             supervisor: Sends them.
             binding: Learns from calls that bind the backend to a server.
@@ -59,25 +64,31 @@ class Calls:
         if metrics is not None:
             self._new_blocking_call, self._new_future_call = metered_calls(metrics)
         self._notifier = notifier
+        self._own_threads = own_threads.ids
         self._sweep = sweep
         self._supervisor = supervisor
         self._binding = binding
-        self._connected_in: object = None
+        self._connected_in = Process()  # until then none that anybody could leave
 
     def run(self, request: Request[R], timeout: float | None, cancel: CancelToken | None) -> R:
         """Make a blocking call."""
         self.check_caller(request.operation.name)
         seconds = self._seconds(request, timeout)
         call: BlockingCall[R] = self._new_blocking_call(
-            self._completed(request, seconds), timeout=seconds, deadline=Deadline.after(seconds)
+            self._completed(request, seconds),
+            timeout=seconds,
+            deadline=Deadline(monotonic() + seconds),
         )
         self._introduce(call)
         try:
-            if cancel is not None and cancel.cancelled:
+            if cancel is None:
+                self._supervisor.submit(call)
+                return call.wait()
+            if cancel.cancelled:
                 call.cancel_by_token()
             else:
                 self._supervisor.submit(call)
-            return call.wait(cancel)
+            return call.wait_or_cancel(cancel)
         except Exception:
             call.drop()
             raise
@@ -139,8 +150,10 @@ class Calls:
 
     def _introduce(self, call: Call[Any]) -> None:
         """Make a call known to those who want to know before it is sent."""
-        self._binding.watch(call)
-        sink = call.request.sink
+        request = call.request
+        if request.operation.binds:
+            self._binding.watch(call)
+        sink = request.sink
         if sink is not None:
             sink.attach(call, self.begin_own, self._notifier.post)
 
@@ -176,7 +189,7 @@ class Calls:
             IpcUsageError: it runs in a callback of this client's, or in a forked child.
         """
         self.check_process()
-        if not self.may_block():
+        if get_ident() in self._own_threads:
             raise IpcUsageError(
                 f"{what} blocks and was called from a callback of this client's, which would stop "
                 "all its callbacks; use client.futures there, or hand over to another thread"
@@ -184,7 +197,7 @@ class Calls:
 
     def may_block(self) -> bool:
         """Return whether the caller is on a thread that may wait for this client."""
-        return not (self._notifier.is_current_thread() or self._supervisor.is_connection_thread())
+        return get_ident() not in self._own_threads
 
     def check_process(self) -> None:
         """See to it that the caller is in the process that has connected.
@@ -192,7 +205,7 @@ class Calls:
         Raises:
             IpcUsageError: it is in a forked child.
         """
-        if self.is_forked():
+        if self._connected_in.left:
             raise IpcUsageError(
                 "this client was connected before a fork and belongs to the parent process; make a "
                 "client of its own in the child"
@@ -204,7 +217,7 @@ class Calls:
 
     def is_forked(self) -> bool:
         """Return whether this is another process than the one that has connected."""
-        return self._connected_in is not None and self._connected_in is not this_process()
+        return self._connected_in.left
 
 
 def checked_timeout(timeout: float) -> float:

@@ -10,13 +10,12 @@ import threading
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from opencode_sync.answers import StrayCounters
 from opencode_sync.binding import ServerBinder, ServerBinding
 from opencode_sync.blocking import BlockingOperations
 from opencode_sync.calls import Calls, checked_timeout
-from opencode_sync.cancel import CancelToken
 from opencode_sync.config import IpcConfig, IpcConfigProvider, resolve_provider
 from opencode_sync.connection import Connection
 from opencode_sync.deadline import Deadline
@@ -29,8 +28,9 @@ from opencode_sync.log_thread import finish_log
 from opencode_sync.logger import logger
 from opencode_sync.metrics import Metrics, WatchesConnections, guarded
 from opencode_sync.notifier import Notifier
-from opencode_sync.operations import Request, check_directory
+from opencode_sync.operations import check_directory
 from opencode_sync.options import IpcClientOptions
+from opencode_sync.own_threads import OwnThreads
 from opencode_sync.prompting import StreamingOperations
 from opencode_sync.reconnect import ReconnectPolicy
 from opencode_sync.state import ConnectionState, StateListener, StateMachine
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
 __all__ = ["IpcClient"]
-
-R = TypeVar("R")
 
 _LAST_CALLBACKS: Final = 0.25
 _LAST_LINES: Final = 1.0  # seconds a close waits for sinks of the log
@@ -122,7 +120,8 @@ class IpcClient(BlockingOperations, StreamingOperations):
         self._options = IpcClientOptions() if options is None else options
         self._metrics = None if metrics is None else guarded(metrics)
         self._transport_factory = transport_factory or _websocket
-        self._notifier = Notifier("opencode-sync-notifier")
+        self._own_threads = OwnThreads()
+        self._notifier = Notifier("opencode-sync-notifier", self._own_threads)
         self._keeper = Keeper("opencode-sync-keeper")
         self._sweep = DeadlineSweep(self._keeper)
         self._machine = StateMachine(self._notifier, self._metrics)
@@ -145,10 +144,12 @@ class IpcClient(BlockingOperations, StreamingOperations):
             directory=folder,
             metrics=self._metrics,
             notifier=self._notifier,
+            own_threads=self._own_threads,
             sweep=self._sweep,
             supervisor=self._supervisor,
             binding=self._binding,
         )
+        self._run = self._calls.run
         self._binder = ServerBinder(
             self._binding,
             submit=self._supervisor.submit,
@@ -311,12 +312,6 @@ class IpcClient(BlockingOperations, StreamingOperations):
     def __repr__(self) -> str:
         return f"<IpcClient {self._machine.state.value}>"
 
-    # --- How a call is made; see ``calls`` ---
-
-    def _run(self, request: Request[R], timeout: float | None, cancel: CancelToken | None) -> R:
-        """Make a blocking call."""
-        return self._calls.run(request, timeout, cancel)
-
     def _make_connection(self) -> Connection:
         return Connection(
             provider=self._provider,
@@ -326,6 +321,7 @@ class IpcClient(BlockingOperations, StreamingOperations):
             keeper=self._keeper,
             metrics=self._metrics,
             strays=self._strays,
+            own_threads=self._own_threads,
             rescue=self._binder.rescue,
             make_call=self._calls.make_own,
         )

@@ -32,6 +32,7 @@ from opencode_sync.metered import MeteredSender
 from opencode_sync.metrics import Metrics
 from opencode_sync.operations import Request, cancel
 from opencode_sync.options import IpcClientOptions
+from opencode_sync.own_threads import OwnThreads
 from opencode_sync.pending import PendingRequests
 from opencode_sync.redact import Redactor
 from opencode_sync.sender import Sender
@@ -85,6 +86,7 @@ class Connection:
         keeper: Keeper,
         metrics: Metrics | None,
         strays: StrayCounters,
+        own_threads: OwnThreads,
         rescue: Callable[[Call[Any], IpcServerError], bool],
         make_call: Callable[[Request[Any]], FutureCall[Any]],
     ) -> None:
@@ -111,7 +113,10 @@ class Connection:
         self._cause: Exception | None = None
         self._number = next(_numbers)
         self._thread = threading.Thread(
-            target=self._run, name=f"opencode-sync-reader-{self._number}", daemon=True
+            target=own_threads.run,
+            args=(self._run,),
+            name=f"opencode-sync-reader-{self._number}",
+            daemon=True,
         )
 
     # --- Any thread ---
@@ -154,7 +159,7 @@ class Connection:
         return True
 
     def _send_what_waits(self) -> None:
-        if self._made_in is this_process():  # a fork must not write to its parent's link
+        if not self._made_in.left:  # a fork must not write to its parent's link
             assert self._sender is not None  # it was opened
             self._sender.drain()
 
@@ -340,7 +345,7 @@ class Connection:
 
         Here and not in the client: the id means that request on this connection only.
         """
-        if not self._may_cancel or self._made_in is not this_process():
+        if not self._may_cancel or self._made_in.left:
             return  # a fork has no say in what its parent asked for
         telling = self._make_call(cancel(call.request_id))
         telling.when_done(self._learn_to_cancel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["Deadline"]
+__all__ = ["NEVER", "NOW", "Deadline"]
 
 
 class Deadline:
@@ -23,7 +23,7 @@ class Deadline:
     @classmethod
     def after(cls, seconds: float | None) -> Deadline:
         """Return the deadline ``seconds`` from now; None never comes, 0 or less has passed."""
-        return cls(None if seconds is None else time.monotonic() + seconds)
+        return NEVER if seconds is None else cls(time.monotonic() + seconds)
 
     def remaining(self) -> float | None:
         """Return the seconds left, never below 0.0; None when there is no limit."""
@@ -48,6 +48,9 @@ class Deadline:
         left = self.remaining()
         return "Deadline(never)" if left is None else f"Deadline(in {left:.3f} s)"
 
+
+NEVER = Deadline(None)
+"""A deadline that does not come: wait as long as it takes."""
 
 NOW = Deadline(0.0)
 """A deadline that has always passed: do what can be done without waiting."""

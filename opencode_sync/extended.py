@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from opencode_sync import operations
 from opencode_sync.answering import OnPermission, OnQuestion
@@ -22,12 +21,17 @@ __all__ = ["ExtendedOperations"]
 R = TypeVar("R")
 
 
-class ExtendedOperations(ABC):
+class _Run(Protocol):
+    def __call__(
+        self, request: Request[R], timeout: float | None, cancel: CancelToken | None
+    ) -> R: ...
+
+
+class ExtendedOperations:
     """This project's extensions: another backend raises ``IpcUnsupportedOperationError``."""
 
-    @abstractmethod
-    def _run(self, request: Request[R], timeout: float | None, cancel: CancelToken | None) -> R:
-        """Make a blocking call."""
+    _run: _Run
+    """Makes a blocking call. ``IpcClient`` says how."""
 
     def get_backend_info(
         self, *, timeout: float | None = None, cancel: CancelToken | None = None

@@ -203,7 +203,7 @@ class Launch:
                 client, backend, gateway = parts
                 client.close()
                 # What a parent process started is not a child's to end.
-                if self._process is this_process():
+                if not self._process.left:
                     if not self._started:
                         # Frees a request that waits for a server to start, and ends that server.
                         backend.close()

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.logger import logger
+from opencode_sync.own_threads import OwnThreads
 
 __all__ = ["Notifier"]
 
@@ -26,8 +27,15 @@ class Notifier:
     that is not used, or was never closed, keeps none. Any thread may call any method.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, own_threads: OwnThreads) -> None:
+        """Make a notifier without a thread.
+
+        Args:
+            name: What to call its threads.
+            own_threads: Whose threads they are, one after another.
+        """
         self._name = name
+        self._own_threads = own_threads
         # Guards every attribute below; waited on by the notifier's thread.
         self._changed = threading.Condition()
         self._jobs: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
@@ -46,7 +54,9 @@ class Notifier:
 
     def _start(self) -> None:
         """Start the thread. The caller holds the lock."""
-        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread = threading.Thread(
+            target=self._own_threads.run, args=(self._run,), name=self._name, daemon=True
+        )
         try:
             self._thread.start()
         except BaseException as error:

@@ -35,7 +35,8 @@ class PendingRequests:
         self.remark = remark
         self._limit = limit
         self._tell = tell
-        self._lock = threading.Lock()  # guards every attribute below
+        # Guards every attribute below; but to look one call up, or take it out, is an atomic step.
+        self._lock = threading.Lock()
         self._calls: dict[int, Call[Any]] = {}
         self._next_id = FIRST_REQUEST_ID
         self._closed = False
@@ -65,13 +66,11 @@ class PendingRequests:
 
     def take(self, request_id: int) -> Call[Any] | None:
         """Remove and return the call with this id, or None."""
-        with self._lock:
-            return self._calls.pop(request_id, None)
+        return self._calls.pop(request_id, None)  # an atomic step
 
     def find(self, request_id: int) -> Call[Any] | None:
         """Return the call with this id, which goes on waiting; or None."""
-        with self._lock:
-            return self._calls.get(request_id)
+        return self._calls.get(request_id)  # an atomic step
 
     def release(self, call: Call[Any]) -> None:
         """Forget a call that ended without its answer."""

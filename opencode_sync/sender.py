@@ -9,14 +9,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from opencode_sync.call import Call
-from opencode_sync.deadline import NOW, Deadline
+from opencode_sync.deadline import NEVER, NOW, Deadline
 from opencode_sync.keeper import Keeper
 from opencode_sync.transport.base import Transport, TransportClosed, TransportError
 
 __all__ = ["Sender"]
 
 _BATCH_BYTES: Final = 65_536
-_NEVER: Final = Deadline(None)
 
 _BURST: Final = 0.0005
 """Seconds: a message that comes this soon after another may wait for more to go with it."""
@@ -118,14 +117,14 @@ class Sender:
         try:
             # Looking again after letting go of the lock is what makes it safe not to wait for it:
             # what was queued while we wrote is either seen here, or its own thread got the lock.
-            while self._due() and lock.acquire(False):
-                if not self._write_what_goes():
-                    return
+            goes_on = True
+            while goes_on and self._due() and lock.acquire(False):
+                goes_on = self._write_what_goes()
                 lock.release()
-        finally:
-            # However we came here: an interrupt may hit right after acquire().
-            if self._is_writer():
+        except BaseException:
+            if self._is_writer():  # an interrupt may hit right after acquire(), or after release()
                 lock.release()
+            raise
 
     def _write_what_goes(self) -> bool:
         """Write without waiting; returns False when there is nothing more for this thread to do."""
@@ -187,7 +186,9 @@ class Sender:
         with self._writing:
             try:
                 if not self._retired:
-                    self._write(_NEVER)
+                    self._transport.flush(NEVER)  # before any other call counts as sent
+                    while self._due():
+                        self._write(NEVER)
             except TransportError as error:
                 self._on_broken(error)
                 return
@@ -199,25 +200,20 @@ class Sender:
         return bool(self._queue) or self._ping_due or self._transport.output_due
 
     def _write(self, patience: Deadline) -> bool:
-        """Write all there is; returns False when the peer did not take it in time."""
+        """Write a batch; returns False when the peer did not take it in time."""
         transport = self._transport
-        if transport.output_due and not transport.flush(patience):
-            return False
-        while self._queue or self._ping_due:
-            if self._ping_due:
-                self._ping_due = False
-                transport.ping()
-            calls, messages = self._next_batch()
-            try:
-                transport.send(messages)
-            except TransportError:
-                for call in calls:
-                    # The transport took none of them; another connection's may have before.
-                    call.sent = call.repeated
-                raise
-            if not transport.flush(patience):
-                return False
-        return True
+        if self._ping_due:
+            self._ping_due = False
+            transport.ping()
+        calls, messages = self._next_batch()
+        try:
+            transport.send(messages)
+        except TransportError:
+            for call in calls:
+                # The transport took none of them; another connection's may have before.
+                call.sent = call.repeated
+            raise
+        return transport.flush(patience)
 
     def _next_batch(self) -> tuple[list[Call[Any]], list[bytes]]:
         """Return calls that are to be written now, marked as sent, and their messages."""

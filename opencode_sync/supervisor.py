@@ -192,11 +192,6 @@ class Supervisor:
                 opening.set_exception(cause)
         self._keeper.wait_ended(deadline)
 
-    def is_connection_thread(self) -> bool:
-        """Return whether the caller runs on the connection's own thread."""
-        connection = self._connection
-        return connection is not None and connection.is_current_thread()
-
     @property
     def retry_in(self) -> float | None:
         """Seconds until the next attempt, 0.0 during one; None when none is planned. Any thread."""

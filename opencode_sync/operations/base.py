@@ -82,6 +82,7 @@ class Operation(Generic[R]):
         cancellable: Whether the backend is told when its caller gives up, because it would work on
             for nothing.
         scoped: Whether it depends on the project folder.
+        binds: Whether it binds the backend to an OpenCode server, or ends that.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Operation(Generic[R]):
     pushes: frozenset[str] = frozenset()
     cancellable: bool = False
     scoped: bool = False
+    binds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from operator import attrgetter
 from typing import Final
 
 from opencode_sync.errors import IpcArgumentError
@@ -32,26 +33,22 @@ def _server_of_spawn(answer: ipc_pb2.IpcSpawnServerResponse) -> ipc_pb2.IpcServe
     return answer.server
 
 
-def _success(answer: ipc_pb2.IpcStopServerResponse) -> bool:
-    return answer.success
-
-
-def _healthy(answer: ipc_pb2.IpcCheckHealthResponse) -> bool:
-    return answer.healthy
-
-
 def _info(answer: ext_operations_pb2.IpcBackendInfo) -> ext_operations_pb2.IpcBackendInfo:
     return answer
 
 
 _DISCOVER_SERVER: Final = Operation(
-    "discover_server", "discover_server_response", _server_of_discovery, True, False
+    "discover_server", "discover_server_response", _server_of_discovery, True, False, binds=True
 )
 _SPAWN_SERVER: Final = Operation(
-    "spawn_server", "spawn_server_response", _server_of_spawn, False, False
+    "spawn_server", "spawn_server_response", _server_of_spawn, False, False, binds=True
 )
-_STOP_SERVER: Final = Operation("stop_server", "stop_server_response", _success, False, False)
-_CHECK_HEALTH: Final = Operation("check_health", "check_health_response", _healthy, True, True)
+_STOP_SERVER: Final[Operation[bool]] = Operation(
+    "stop_server", "stop_server_response", attrgetter("success"), False, False, binds=True
+)
+_CHECK_HEALTH: Final[Operation[bool]] = Operation(
+    "check_health", "check_health_response", attrgetter("healthy"), True, True
+)
 _HEALTH_CHECK: Final = replace(_CHECK_HEALTH, failure=False)
 _GET_BACKEND_INFO: Final = Operation("get_backend_info", "backend_info", _info, True, False)
 

@@ -245,6 +245,7 @@ def encode_frame(opcode: int, payload: bytes) -> bytes:
     return header + key + masked.to_bytes(length, "little")
 
 
+_KEYS: Final = struct.Struct("4s" * 256)
 _keys: list[bytes] = []
 
 
@@ -253,8 +254,7 @@ def _next_key() -> bytes:
     try:
         return _keys.pop()
     except IndexError:
-        noise = os.urandom(1024)
-        keys = [noise[start : start + 4] for start in range(0, len(noise), 4)]
+        keys: list[bytes] = list(_KEYS.unpack(os.urandom(_KEYS.size)))
         key = keys.pop()
         _keys.extend(keys)
         return key

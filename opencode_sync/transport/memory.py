@@ -19,9 +19,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Final, NoReturn
+from typing import NoReturn
 
-from opencode_sync.deadline import Deadline
+from opencode_sync.deadline import NEVER, Deadline
 from opencode_sync.logger import logger
 from opencode_sync.transport.base import (
     Transport,
@@ -33,11 +33,46 @@ from opencode_sync.transport.base import (
 
 __all__ = ["MemoryPeer", "MemoryTransport", "memory_link"]
 
-_NEVER: Final = Deadline(None)
+
+class _Direction:
+    """One direction of the link: messages, then at most one end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards the attributes; sees to it that the end is the last
+        # Written in C: with a condition instead, a round trip took half as long again.
+        self._items: SimpleQueue[bytes | TransportError] = SimpleQueue()
+        self.end: TransportError | None = None
+        """Why it has ended. Any thread may look."""
+
+    def put(self, messages: Sequence[bytes]) -> bool:
+        """Add messages; returns False, adding none, when the direction has ended."""
+        with self._lock:
+            if self.end is not None:
+                return False
+            for message in messages:
+                self._items.put(message)
+            return True
+
+    def finish(self, end: TransportError) -> None:
+        """End the direction; what was put before is still received."""
+        with self._lock:
+            if self.end is None:
+                self.end = end
+                self._items.put(end)
+
+    def get(self, deadline: Deadline) -> bytes:
+        try:
+            item = self._items.get(True, deadline.remaining())
+        except Empty:
+            raise TransportTimeout("no message came in time") from None
+        if isinstance(item, TransportError):
+            self._items.put(item)  # for whoever receives next
+            raise item
+        return item
 
 
-class _Inbox:
-    """One direction of the link: messages, then at most one end.
+class _Inbox(_Direction):
+    """The direction to the client, of which it is known how much waits.
 
     Either somebody gets the messages one by one, or, once ``hand_over`` was called, whoever puts
     one hands it over itself as long as there is no other before it. So the client's reader, whose
@@ -45,25 +80,26 @@ class _Inbox:
     """
 
     def __init__(self) -> None:
-        # Guards _count, _size, _end and _taker, and sees to it that nothing is put behind the end.
-        self._lock = threading.Lock()
-        # Written in C: with a condition instead, a round trip took half as long again.
-        self._items: SimpleQueue[bytes | TransportError] = SimpleQueue()
+        super().__init__()
         self._count = 0  # messages that were put and are not dealt with, when they wait in line
         self._size = 0
-        self._end: TransportError | None = None
         self._taker: Callable[[bytes], None] | None = None
         # Held by the thread in whose turn it is to call _taker.
         self._turn = threading.Lock()
 
+    @property
+    def size(self) -> int:
+        """Bytes that wait to be received."""
+        return self._size
+
     def put(self, messages: Sequence[bytes]) -> bool:
         """Add messages; returns False, adding none, when the direction has ended."""
         with self._lock:
-            if self._end is not None:
+            if self.end is not None:
                 return False
             taker = self._taker
             # None is before it: neither in line, nor with another thread this moment.
-            if taker is None or self._count or not self._turn.acquire(blocking=False):
+            if taker is None or self._count or not self._turn.acquire(False):
                 for message in messages:
                     self._count += 1
                     self._size += len(message)
@@ -74,7 +110,7 @@ class _Inbox:
                 taker(message)
         except Exception as error:  # noqa: BLE001 - it is not the fault of whoever puts it
             logger.opt(exception=True).error("a message could not be taken; this is a bug")
-            self.finish(TransportClosed(f"a message could not be taken: {error!r}"), discard=True)
+            self.cut(TransportClosed(f"a message could not be taken: {error!r}"))
         finally:
             self._turn.release()
         return True
@@ -92,22 +128,24 @@ class _Inbox:
                 taker(item)
             self._strike(item)
 
+    def get(self, deadline: Deadline) -> bytes:
+        item = super().get(deadline)
+        self._strike(item)
+        return item
+
     def _strike(self, message: bytes) -> None:
         """Note that a message that stood in line was dealt with."""
         with self._lock:
             self._count -= 1
             self._size -= len(message)
 
-    def finish(self, end: TransportError, *, discard: bool = False) -> None:
-        """End the direction; what was put before is still received unless discarded."""
+    def cut(self, end: TransportError) -> None:
+        """End the direction; what was put before and not received yet is not received any more."""
         with self._lock:
-            if discard:
-                self._discard()
-            elif self._end is not None:
-                return
-            if self._end is None:
-                self._end = end
-            self._items.put(self._end)
+            self._discard()
+            if self.end is None:
+                self.end = end
+            self._items.put(self.end)
 
     def _discard(self) -> None:
         """Take everything out, an end as well. The caller holds the lock."""
@@ -118,31 +156,13 @@ class _Inbox:
                     self._count -= 1
                     self._size -= len(item)
 
-    @property
-    def ended(self) -> TransportError | None:
-        return self._end
-
-    @property
-    def size(self) -> int:
-        """Bytes that wait to be received."""
-        return self._size
-
-    def get(self, deadline: Deadline) -> bytes:
-        try:
-            item = self._items.get(True, deadline.remaining())
-        except Empty:
-            raise TransportTimeout("no message came in time") from None
-        if isinstance(item, TransportError):
-            self._items.put(item)  # for whoever receives next
-            raise item
-        self._strike(item)
-        return item
-
 
 class MemoryTransport(Transport):
     """The client's end of a link made by ``memory_link``."""
 
-    def __init__(self, inbox: _Inbox, outbox: _Inbox, *, endpoint: str, refuse: str | None) -> None:
+    def __init__(
+        self, inbox: _Inbox, outbox: _Direction, *, endpoint: str, refuse: str | None
+    ) -> None:
         self.endpoint = endpoint
         self.last_received_at = time.monotonic()
         self.on_output_due = lambda: None
@@ -155,12 +175,12 @@ class MemoryTransport(Transport):
     def connect(self, deadline: Deadline) -> None:
         if self._refuse is not None:
             raise TransportError(self._refuse)
-        if (end := self._inbox.ended) is not None:
+        if (end := self._inbox.end) is not None:
             raise end
         self.last_received_at = time.monotonic()
 
     def receive(self, deadline: Deadline | None = None) -> bytes:
-        message = self._inbox.get(deadline or _NEVER)
+        message = self._inbox.get(deadline or NEVER)
         self.last_received_at = time.monotonic()
         return message
 
@@ -172,8 +192,8 @@ class MemoryTransport(Transport):
         self._inbox.hand_over(take)
 
     def send(self, messages: Sequence[bytes]) -> None:
-        if self._outbox.ended is not None and messages:
-            raise self._inbox.ended or TransportClosed("the link has ended")
+        if self._outbox.end is not None and messages:
+            raise self._inbox.end or TransportClosed("the link has ended")
         self._output.extend(messages)
 
     def flush(self, deadline: Deadline) -> bool:
@@ -181,7 +201,7 @@ class MemoryTransport(Transport):
             messages, self._output = self._output, []
             if not self._outbox.put(messages):
                 # Why it ended, where the other end said so: that is what really happened.
-                raise self._inbox.ended or TransportClosed("the link has ended")
+                raise self._inbox.end or TransportClosed("the link has ended")
         return True
 
     @property
@@ -200,7 +220,7 @@ class MemoryTransport(Transport):
         )
 
     def abort(self) -> None:
-        self._inbox.finish(TransportClosed("the link was aborted"), discard=True)
+        self._inbox.cut(TransportClosed("the link was aborted"))
         self._outbox.finish(TransportClosed("the client dropped the link"))
 
     def dispose(self) -> None:
@@ -210,7 +230,7 @@ class MemoryTransport(Transport):
 class MemoryPeer:
     """The backend's end of a link. Any thread may call any method."""
 
-    def __init__(self, inbox: _Inbox, outbox: _Inbox) -> None:
+    def __init__(self, inbox: _Direction, outbox: _Inbox) -> None:
         self._inbox = inbox
         self._outbox = outbox
 
@@ -238,7 +258,7 @@ class MemoryPeer:
     @property
     def ended(self) -> bool:
         """Whether the link has ended, from whichever side."""
-        return self._outbox.ended is not None or self._inbox.ended is not None
+        return self._outbox.end is not None or self._inbox.end is not None
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End the link politely, as a close frame would."""
@@ -272,6 +292,6 @@ def memory_link(
         endpoint: What errors call the link.
         refuse: When given, ``connect`` fails with this text, as an absent backend would.
     """
-    to_client, to_backend = _Inbox(), _Inbox()
+    to_client, to_backend = _Inbox(), _Direction()
     transport = MemoryTransport(to_client, to_backend, endpoint=endpoint, refuse=refuse)
     return transport, MemoryPeer(to_backend, to_client)

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from opencode_sync.deadline import Deadline
+from opencode_sync.deadline import NEVER, Deadline
 from opencode_sync.transport.base import (
     Transport,
     TransportClosed,
@@ -194,7 +194,7 @@ class WebSocketTransport(Transport):
         try:
             while True:
                 if (deadline is not None or _DONTWAIT is None) and not _wait(
-                    sock, deadline or Deadline(None), write=False
+                    sock, deadline or NEVER, write=False
                 ):
                     raise TransportTimeout("no message came in time")
                 try:
@@ -248,29 +248,27 @@ class WebSocketTransport(Transport):
         if sock is None:
             raise TransportClosed(_NOT_CONNECTED)
         try:
-            while self._rest or self._next_output():
+            while self._rest or self._output or self._pong:
+                rest = self._rest or self._take_output()
                 try:
-                    written = sock.send(self._rest, _SEND_FLAGS)
+                    written = sock.send(rest, _SEND_FLAGS)
                 except BlockingIOError:
                     if not _wait(sock, deadline, write=True):
                         return False
                 else:
-                    rest = self._rest
                     self._rest = memoryview(rest)[written:] if written < len(rest) else b""
         except (OSError, ValueError) as error:
             raise TransportClosed(f"the connection was lost: {_cause(error)}") from error
         return True
 
-    def _next_output(self) -> bool:
+    def _take_output(self) -> bytes:
         """Move everything that waits into one piece, so that it goes out in one call."""
         output = self._output
         if self._pong:
             output.appendleft(encode_frame(PONG, self._pong.popleft()))
-        if not output:
-            return False
-        self._rest = output[0] if len(output) == 1 else b"".join(output)
+        self._rest = piece = b"".join(output)
         output.clear()
-        return True
+        return piece
 
     def close(self, code: int, reason: str, deadline: Deadline) -> None:
         if not self._said_goodbye:  # a second one would be a frame after the last

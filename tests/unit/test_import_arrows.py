@@ -151,7 +151,7 @@ def test_all_modules_were_read() -> None:
             ("call", "calls", "cancel", "errors", "operations", "telemetry", "wire"),
             (),
         ),
-        ("notifier", ("deadline",), ()),
+        ("notifier", ("deadline", "own_threads"), ()),
         ("keeper", ("deadline",), ()),
         ("reconnect", ("errors",), ()),
         ("push_buffer", ("deadline", "wire"), ()),

@@ -13,6 +13,7 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.metered import metered_calls
 from opencode_sync.notifier import Notifier
 from opencode_sync.operations import Request
+from opencode_sync.own_threads import OwnThreads
 from opencode_sync.transport.base import Transport, TransportClosed
 from tests.support.backend import WAIT
 
@@ -30,7 +31,7 @@ def make_call(
         request or operations.check_health(),
         timeout=timeout,
         deadline=Deadline.after(timeout),
-        notifier=notifier or Notifier("opencode-sync-notifier"),
+        notifier=notifier or Notifier("opencode-sync-notifier", OwnThreads()),
     )
 
 

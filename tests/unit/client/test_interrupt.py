@@ -52,7 +52,7 @@ def pending(client: IpcClient) -> int:
 
 def _waits(frame: FrameType | None) -> bool:
     """Whether a thread with this stack is inside ``BlockingCall.wait``."""
-    return frame is not None and frame.f_code is BlockingCall._wait.__code__
+    return frame is not None and frame.f_code is BlockingCall.wait.__code__
 
 
 def _interrupt_the_wait() -> None:

@@ -10,6 +10,7 @@ import pytest
 from opencode_sync import notifier as module
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.notifier import Notifier
+from opencode_sync.own_threads import OwnThreads
 from tests.support.backend import WAIT
 from tests.support.leaks import eventually
 from tests.unit.client.doubles import no_thread
@@ -19,7 +20,7 @@ NAME = "opencode-sync-notifier-of-a-test"
 
 @pytest.fixture
 def notifier() -> Iterator[Notifier]:
-    notifier = Notifier(NAME)
+    notifier = Notifier(NAME, OwnThreads())
     yield notifier
     assert notifier.stop(Deadline.after(WAIT))
 
@@ -49,6 +50,15 @@ def test_its_thread_is_a_daemon_and_knows_itself(notifier: Notifier) -> None:
     assert notifier.is_current_thread() is False
     notifier.stop(Deadline.after(WAIT))
     assert answers == [True]
+
+
+def test_its_thread_is_one_of_the_clients_own_as_long_as_it_runs() -> None:
+    own, seen = OwnThreads(), []
+    notifier = Notifier(NAME, own)
+    notifier.post(lambda: seen.append(own.ids == {threading.get_ident()}))
+    assert notifier.stop(Deadline.after(WAIT))
+    assert seen == [True]
+    assert own.ids == set()
 
 
 def test_after_a_pause_the_thread_ends_by_itself_and_comes_back_when_needed(

@@ -104,14 +104,14 @@ def test_waiting_detaches_the_token_however_it_ends() -> None:
     token = CancelToken()
     call = make_blocking_call(timeout=0.01)
     with pytest.raises(IpcTimeoutError):
-        call.wait(token)
+        call.wait_or_cancel(token)
     assert token._waiting == {}
     other = make_blocking_call()
-    waiting = Background(other.wait, token)
+    waiting = Background(other.wait_or_cancel, token)
     token.cancel()
     assert isinstance(waiting.error(), IpcCancelledError)
     with pytest.raises(IpcCancelledError):
-        make_blocking_call().wait(token)
+        make_blocking_call().wait_or_cancel(token)
 
 
 def test_who_waits_gets_the_one_outcome_whoever_ends_the_call() -> None:
@@ -129,7 +129,7 @@ def test_who_waits_gets_the_one_outcome_whoever_ends_the_call() -> None:
 
         def outcome(call: BlockingCall[Any] = call) -> object:
             try:
-                return call.wait(None)
+                return call.wait()
             except Exception as error:
                 return type(error)
 
@@ -145,7 +145,7 @@ def test_who_waits_gets_the_one_outcome_whoever_ends_the_call() -> None:
 def test_a_result_that_comes_as_the_time_runs_out_counts() -> None:
     call = make_blocking_call(timeout=0.01)
     assert call.claim()
-    waiting = Background(call.wait, None)
+    waiting = Background(call.wait)
     assert eventually(call.deadline.passed, WAIT)
     call.succeed(True)
     assert waiting.result() is True
@@ -159,7 +159,7 @@ def test_who_waits_for_an_outcome_that_never_comes_is_let_go(
     call = make_blocking_call(timeout=0.01)
     assert call.claim()
     with pytest.raises(IpcTimeoutError):
-        call.wait(None)
+        call.wait()
 
 
 def test_a_raised_error_is_not_held_by_its_own_traceback() -> None:
@@ -167,7 +167,7 @@ def test_a_raised_error_is_not_held_by_its_own_traceback() -> None:
     assert call.claim()
     call.fail(ConnectionError())
     with pytest.raises(ConnectionError):
-        call.wait(None)
+        call.wait()
     assert call._error is None
 
 

@@ -20,6 +20,7 @@ from opencode_sync import (
 )
 from opencode_sync.deadline import Deadline
 from opencode_sync.notifier import Notifier
+from opencode_sync.own_threads import OwnThreads
 from opencode_sync.state import TRANSITIONS, StateMachine
 from tests.support import backend as b
 from tests.support.backend import WAIT, ScriptedBackend
@@ -77,7 +78,7 @@ class Listener:
 
 @pytest.fixture
 def notifier() -> Iterator[Notifier]:
-    notifier = Notifier("opencode-sync-notifier")
+    notifier = Notifier("opencode-sync-notifier", OwnThreads())
     yield notifier
     notifier.stop(Deadline.after(WAIT))
 

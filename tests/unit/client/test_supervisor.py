@@ -21,6 +21,7 @@ from opencode_sync.deadlines import DeadlineSweep
 from opencode_sync.keeper import Keeper
 from opencode_sync.loss import timeout_error
 from opencode_sync.notifier import Notifier
+from opencode_sync.own_threads import OwnThreads
 from opencode_sync.state import StateMachine
 from opencode_sync.supervisor import Supervisor
 from tests.support.backend import WAIT
@@ -96,7 +97,7 @@ class Bench:
     def __init__(self, policy: ReconnectPolicy | None, *, patience: float = 30.0) -> None:
         self.connections: list[FakeConnection] = []
         self.on_start: Callable[[FakeConnection], None] = lambda connection: connection.open()
-        self.notifier = Notifier("opencode-sync-notifier")
+        self.notifier = Notifier("opencode-sync-notifier", OwnThreads())
         self.machine = StateMachine(self.notifier, None)
         self.keeper = Keeper("opencode-sync-keeper")
         self.supervisor = Supervisor(

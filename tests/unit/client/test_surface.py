@@ -170,7 +170,7 @@ def test_a_client_of_another_process_refuses_and_frees_its_descriptor(
     assert live._transport is not None
     with monkeypatch.context() as patch:
         patch.setattr(live._transport, "dispose", lambda: disposed.append(True))
-        patch.setattr("opencode_sync.forks._token", object())
+        patch.setattr(client._calls._connected_in, "left", True)
         with pytest.raises(IpcUsageError, match="fork"):
             client.connect()
         with pytest.raises(IpcUsageError, match="fork"):

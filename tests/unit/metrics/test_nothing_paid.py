@@ -85,7 +85,7 @@ def test_with_a_recorder_the_same_functions_run_and_its_own_besides(
     assert recorded
     assert {name for name in off if "Metrics" in name or "Metered" in name} == set()
     # What one request calls of the client itself, without what threads do by chance.
-    for name in ("Calls.run", "BlockingCall._wait", "Sender._next_batch", "Answers.accept"):
+    for name in ("Calls.run", "BlockingCall.wait", "Sender._next_batch", "Answers.accept"):
         assert off[name] == _REQUESTS, name
         assert on[name] >= _REQUESTS, name
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from opencode_sync.deadline import Deadline
 from opencode_sync.logger import can_be_heard, complain
 from opencode_sync.notifier import Notifier
+from opencode_sync.own_threads import OwnThreads
 
 __all__ = ["finish_log", "log_soon"]
 
@@ -21,7 +22,7 @@ _NAME: Final = "opencode-sync-log"
 _MOST_LINES: Final = 10_000
 _AT_EXIT: Final = 0.5
 
-_thread = Notifier(_NAME)
+_thread = Notifier(_NAME, OwnThreads())
 
 
 def log_soon(line: Callable[..., object], *args: Any) -> None:
@@ -46,7 +47,7 @@ def finish_log(timeout: float) -> None:
 def _forget() -> None:
     """Begin anew in a forked child: the thread is the parent's, and its lock may be held."""
     global _thread
-    _thread = Notifier(_NAME)
+    _thread = Notifier(_NAME, OwnThreads())
 
 
 if hasattr(os, "register_at_fork"):

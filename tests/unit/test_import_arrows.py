@@ -143,9 +143,9 @@ def test_all_modules_were_read() -> None:
         ("messages", ("errors", "times", "wire"), ()),
         ("types", ("messages", "times", "wire"), ()),
         ("extras", ("errors",), ()),
-        ("metrics", ("metrics", "errors", "extras"), ("state",)),
+        ("metrics", ("metrics", "errors", "extras", "log_thread"), ("state",)),
         ("telemetry", ("errors",), ()),
-        ("metered", ("call", "metrics", "sender"), ()),
+        ("metered", ("call", "errors", "metrics", "sender"), ()),
         (
             "tracing",
             ("call", "calls", "cancel", "errors", "operations", "telemetry", "wire"),
@@ -180,7 +180,7 @@ def test_all_modules_were_read() -> None:
         # Imported by every pytest run of an environment that has the package.
         ("testing.plugin", ("testing",), ("client", "gateway")),
         ("clause", (), ()),
-        ("log_thread", ("deadline", "notifier"), ()),
+        ("log_thread", ("deadline", "notifier", "own_threads"), ()),
         ("state", ("clause", "deadline", "errors", "log_thread", "metrics", "notifier"), ()),
         ("pending", ("call", "errors"), ()),
         (

@@ -10,13 +10,15 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 from loguru import logger
 
 from opencode_sync.errors import IpcArgumentError
-from opencode_sync.masking import mask
+from opencode_sync.masking import show
+from opencode_sync.printable import printable
 
 __all__ = ["add_sink", "show_in_program"]
 
@@ -109,7 +111,8 @@ def add_sink(level: str | int, sink: Any, *, json: bool) -> Callable[[], None]:
 
     def remove() -> None:
         _count_sinks(-1)
-        logger.remove(handler)
+        with suppress(ValueError):  # the program has removed it, as logger.remove() does with all
+            logger.remove(handler)
 
     return remove
 
@@ -126,7 +129,7 @@ def _take(record: Any) -> bool:
 
 
 def _as_text(record: Any) -> str:
-    fields = " ".join(f"{name}={value!r}" for name, value in record["extra"].items())
+    fields = " ".join(f"{name}={show(value)}" for name, value in record["extra"].items())
     record[_PACKAGE] = f" [{fields}]" if fields else ""
     return _TEXT
 
@@ -138,13 +141,28 @@ def _as_json(record: Any) -> str:
         "logger": record["name"],
         "thread": record["thread"].name,
         "message": record["message"],
-        "fields": record["extra"],
+        "fields": {str(name): _plain(value) for name, value in record["extra"].items()},
     }
     exception = record["exception"]
     if exception is not None:
-        line["exception"] = mask("".join(traceback.format_exception(*exception)))
-    record[_PACKAGE] = json_module.dumps(line, default=repr, ensure_ascii=False)
+        line["exception"] = "".join(traceback.format_exception(*exception))
+    text = json_module.dumps(line, ensure_ascii=False)
+    # Within texts JSON escapes not all that a terminal might obey, unless it escapes all but ASCII.
+    record[_PACKAGE] = text if printable(text) == text else json_module.dumps(line)
     return _JSON
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can carry it: parts that it cannot, or else the whole, as a text."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    try:
+        text = json_module.dumps(value, default=show, ensure_ascii=False, allow_nan=False)
+        text.encode()  # not if half a character is in it
+        # The copy: the program may change the value meanwhile.
+        return json_module.loads(text)
+    except Exception:  # noqa: BLE001 - no number, a circle, keys of another kind, ...
+        return show(value)
 
 
 def _reaches(handler: logging.Handler, level: int) -> bool:

@@ -93,7 +93,7 @@ class _StandIn:
         """Be loguru's logger from now on, and silent by default."""
         from loguru import logger as its
 
-        from opencode_sync.masking import mask_record  # its shapes take 2 ms to compile
+        from opencode_sync.masking import mask_record
 
         its.disable(_PACKAGE)
         # For the sinks of the program's own as well.

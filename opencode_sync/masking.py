@@ -3,9 +3,7 @@
 The first is that nothing secret is logged at all. This is for the text of a peer, or of a library,
 that quotes what it should not.
 
-That text is of any length, and may be meant to be slow to search. So the time that each shape takes
-grows as the text does: what repeats without a bound is possessive, which never takes back what it
-took, and begins where no other run of the same kind can have begun before it.
+Such a text may also forge lines or steer a terminal, so what could is spelt out.
 """
 
 from __future__ import annotations
@@ -15,18 +13,20 @@ import threading
 import traceback
 from typing import Any, Final
 
+from opencode_sync.printable import printable, printable_block
+from opencode_sync.secret_shapes import HIDDEN, is_secret_name, mask_keys, mask_shapes
+
 __all__ = [
     "HIDDEN",
     "MaskedError",
     "is_secret_name",
     "mask",
+    "mask_keys",
     "mask_record",
     "remember_secret",
+    "show",
     "spellings",
 ]
-
-HIDDEN: Final = "[secret]"
-"""What stands in the place of a secret."""
 
 _SHORTEST: Final = 4
 """Characters; what is shorter is in every other word."""
@@ -42,53 +42,8 @@ _LOGGED: Final = 1 << 16
 _EDGE: Final = 1 << 12
 """Characters before that which are left out: a secret may have been cut there."""
 
-_NAMES: Final = (
-    r"(?i:password|passwd|passphrase|secret|token|authorization|cookie|credentials?"
-    r"|(?:api|access|auth|private|secret)[_-]?key)"
-)
-"""What a secret goes by, or how its name ends: DB_PASSWORD, accessToken, x-api-key."""
-
-_KEY: Final = r"(?<![A-Za-z])(?i:key)|(?<=[a-z])Key"
-
-# A word of a sentence: "token: is missing", "Basic functions".
-_NO_WORD: Final = r"(?![a-z]{1,19}[,;]?[ \t]++[A-Za-z])"
-
-_BARE: Final = r"(?!\[secret\]|(?i:none|null|true|false)\b)[^\s&;,'\"\\]{4,}+"
-
-# Up to the quote it began with, which is \" in a document that is text within another. One with
-# more backslashes belongs to the value.
-_QUOTED: Final = r"(?:[^\\\"'\n]|(?!(?<!\\)\2)\\{0,99}+[\"']|\\++(?![\"'\\]))++"
-
-# Each keeps its first group, which tells people what kind of secret it was.
-_SHAPES: Final = tuple(
-    re.compile(shape, re.ASCII)
-    for shape in (
-        # A key of a provider, by how it begins.
-        r"(?<![A-Za-z0-9])((?:[cr]?sk|glpat|nvapi|pplx|xai|xox[abeprs])-|[prs]k_(?:live|test)_"
-        r"|gsk_|hf_|npm_|gh[oprsu]_|github_pat_|AIza|AKIA|ASIA|ya29\.)[A-Za-z0-9_-]{8,}+",
-        r"(?<![A-Za-z0-9])(r8_)[A-Za-z0-9]{20,}+",
-        # A private key: all there is until its end.
-        r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?:(?!-----END)[\s\S])++",
-        # Three parts in base64, of which the first begins with '{"'.
-        r"(?<![\w-])((?>[\w-]*?eyJ))[\w-]{8,}+\.[\w-]{8,}+\.[\w-]*+",
-        # What a request shows to be let in. Not a word that follows: "Bearer authentication".
-        r"\b((?i:bearer)\s++)(?!(?i:auth\w{0,11}|access|credentials?|header|is|realm|scheme|tokens?"
-        r"|was)\b)[\w.~+/=-]{6,}+",
-        r"\b((?i:basic)\s++)(?![a-z]{1,19}(?![\w~+/=-]))[\w.~+/=-]{6,}+",
-        # A member of an object or a document: "password": "...", key='...'.
-        rf"((?:{_NAMES}|{_KEY})\\{{0,9}}+[\"']?\]?\s{{0,9}}+(?:=>?|:)\s{{0,9}}+"
-        rf"(?<!\\)(\\{{0,9}}+[\"'])){_QUOTED}",
-        # A parameter, a variable of the environment: api_key=...
-        rf"((?:{_NAMES}|{_KEY})=){_BARE}",
-        # A header, or a line of YAML. A scheme in front of it is none.
-        rf"({_NAMES}\\{{0,9}}+[\"']?\s{{0,9}}+:\s{{0,9}}+(?:(?i:bearer|basic|token|digest)\s++)?+)"
-        rf"{_NO_WORD}{_BARE}",
-        # In a URL, up to the last "@": "/" and "@" may be in it. What is a port is none.
-        r"(://[^\s/:@]{0,99}+:)(?!\d{1,5}(?:[/?#\s]|$))(?:[^\s@\"'<>]{0,99}+@)*[^\s@\"'<>]{1,99}+(?=@)",
-    )
-)
-
-_SECRET_NAME: Final = re.compile(rf"(?:{_NAMES}|{_KEY})\Z", re.ASCII)
+_PLAIN: Final = frozenset({bool, int, float, type(None)})
+"""Of these no value is a secret; of a class derived from one its text may be anything."""
 
 _lock = threading.Lock()  # guards the change of the next four
 _newest: dict[str, None] = {}  # the secrets, the oldest first
@@ -152,11 +107,6 @@ def spellings(secret: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def is_secret_name(name: str) -> bool:
-    """Return whether what goes by this name is a secret: "password", "x-api-key", "authToken"."""
-    return _SECRET_NAME.search(name[-100:]) is not None
-
-
 def mask(text: str) -> str:
     """Return a text without what is known to be a secret, and what has the shape of one."""
     if _stale:
@@ -165,34 +115,59 @@ def mask(text: str) -> str:
         text = text.replace(secret, HIDDEN)
     if _words is not None:
         text = _words.sub(HIDDEN, text)
-    for shape in _SHAPES:
-        text = shape.sub(rf"\g<1>{HIDDEN}", text)
-    return text
+    return mask_shapes(text)
+
+
+def show(value: object) -> str:
+    """Return a value's ``repr``, or why it has none. Values in a log may be of the program's."""
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 - it is told in its place
+        return _unshown(error)
 
 
 def mask_record(record: Any) -> None:
-    """Take secrets out of a record of loguru's: out of its message, fields and exception.
+    """Make a record of loguru's fit to be seen: its message, its fields and its exception.
 
-    What is longer than a log is good for is cut.
+    Secrets are taken out, and what is longer than a log is good for is cut. What could pass for a
+    line of its own, or steer a terminal, is spelt out; an exception's text keeps its lines. A field
+    that cannot be shown says so.
     """
-    record["message"] = _for_log(record["message"])
+    record["message"] = printable(_for_log(record["message"]))
     extra = record["extra"]
     for name, value in extra.items():
-        if isinstance(value, bool | int | float | None):
+        if type(value) in _PLAIN:
             continue
-        if is_secret_name(name):
+        if isinstance(name, str) and is_secret_name(name):
             extra[name] = HIDDEN
-            continue
-        shown = value if isinstance(value, str) else repr(value)
-        masked = _for_log(shown)
-        if masked != shown:
-            extra[name] = masked
+        else:
+            extra[name] = _masked_field(value)
     exception = record["exception"]
     if exception is not None and exception.value is not None:
         shown = "".join(traceback.format_exception(exception.value))
-        masked = _for_log(shown)
+        masked = printable_block(_for_log(shown))
         if masked != shown:
             record["exception"] = type(exception)(MaskedError, MaskedError(masked), None)
+
+
+def _masked_field(value: object) -> object:
+    """Return a field's value itself, or its text, if a sink must not show it as it is."""
+    if isinstance(value, str):
+        return printable(_for_log(value))
+    try:
+        # A sink may show either, and an exception's differ.
+        texts = dict.fromkeys((repr(value), str(value)))
+    except Exception as error:  # noqa: BLE001 - it is told in its place
+        return _unshown(error)
+    for shown in texts:
+        masked = printable(_for_log(shown))
+        if masked != shown:
+            return masked
+    return value
+
+
+def _unshown(error: Exception) -> str:
+    return f"(cannot be shown: {type(error).__name__})"
 
 
 def _for_log(text: str) -> str:

@@ -7,14 +7,18 @@ their bases by name, for ``super()`` takes longer than all that they do themselv
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from opencode_sync.call import BlockingCall, Call, FutureCall
+from opencode_sync.errors import IpcCancelledError
 from opencode_sync.metrics import Metrics
 from opencode_sync.sender import Sender
 
 __all__ = ["MeteredSender", "metered_calls"]
+
+_SUBSCRIBE: Final = "subscribe"
 
 
 def metered_calls(
@@ -32,18 +36,38 @@ def metered_calls(
         def _note_end(self, *, success: bool) -> None:
             # It is made with its deadline, so that tells when; and nobody watches over that.
             began = (self.deadline.at or 0.0) - (self.timeout or 0.0)
-            record(self.request.operation.name, monotonic() - began, success)
+            try:
+                record(self.request.operation.name, monotonic() - began, success)
+            except KeyboardInterrupt:
+                # Nobody else can end it any more, and it may be another thread that waits for it.
+                self.set_exception(self._cancelled_error(""))
+                raise
 
     class MeteredFutureCall(FutureCall[Any]):
         """See ``FutureCall``."""
+
+        _was_given_up = False
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._began = monotonic()  # it may have no deadline
             FutureCall.__init__(self, *args, **kwargs)
 
+        def fail(self, error: BaseException) -> None:
+            self._was_given_up = isinstance(error, IpcCancelledError)
+            FutureCall.fail(self, error)
+
         def _note_end(self, *, success: bool) -> None:
             FutureCall._note_end(self, success=success)
-            record(self.request.operation.name, monotonic() - self._began, success)
+            if self.request.operation.name == _SUBSCRIBE:
+                # Closing is how a subscription ends; its answer says that the backend ended it.
+                success = self._was_given_up
+            try:
+                record(self.request.operation.name, monotonic() - self._began, success)
+            except KeyboardInterrupt:
+                # Nobody else can end it any more, and it may be another thread that waits for it.
+                Future.cancel(self)
+                self.set_running_or_notify_cancel()
+                raise
 
     return MeteredBlockingCall, MeteredFutureCall
 

@@ -26,7 +26,7 @@ def printable(text: str, limit: int | None = None) -> str:
     """
     if limit is not None and len(text) > limit:
         text = f"{text[:limit]}..."
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     return "".join(character if _is_safe(character) else _spelt(character) for character in text)
 

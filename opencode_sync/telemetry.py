@@ -30,7 +30,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opencode_sync.errors import IpcConfigError, IpcPromptError, IpcServerError
 from opencode_sync.logger import logger
 
-__all__ = ["SYSTEM", "Tracing", "make_tracer", "place", "rpc_attributes", "rpc_method"]
+__all__ = ["SYSTEM", "Tracing", "place", "rpc_attributes", "rpc_method"]
 
 SYSTEM: Final = "opencode_ipc"
 """``rpc.system.name`` of every span of this package."""
@@ -38,25 +38,6 @@ SYSTEM: Final = "opencode_ipc"
 _SERVICE: Final = "opencode.Ipc"
 _SCOPE: Final = "opencode_sync"
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
-
-
-def make_tracer(provider: TracerProvider) -> Tracer:
-    """Return the tracer of this package.
-
-    Raises:
-        IpcConfigError: that is no provider.
-    """
-    if not isinstance(provider, trace.TracerProvider):
-        raise IpcConfigError(
-            f"tracer_provider is of type {type(provider).__name__}; give an OpenTelemetry "
-            "TracerProvider, such as trace.get_tracer_provider(), or None for no traces",
-            field="tracer_provider",
-        )
-    try:
-        version = metadata.version("opencode-sync-sdk")
-    except metadata.PackageNotFoundError:  # used from a folder, without an installation
-        version = None
-    return provider.get_tracer(_SCOPE, version)
 
 
 def rpc_method(operation: str) -> str:
@@ -90,13 +71,21 @@ class Tracing:
     """
 
     def __init__(self, provider: TracerProvider) -> None:
-        """Make spans with a provider's tracer.
+        """Make spans with a provider's tracer; none, if the provider has none to give.
 
         Raises:
             IpcConfigError: that is no provider.
         """
-        self._tracer = make_tracer(provider)
+        if not isinstance(provider, TracerProvider):
+            raise IpcConfigError(
+                f"tracer_provider is of type {type(provider).__name__}; give an OpenTelemetry "
+                "TracerProvider, such as trace.get_tracer_provider(), or None for no traces",
+                field="tracer_provider",
+            )
+        self._tracer: Tracer = trace.NoOpTracer()  # the trace goes on with the next one
         self._guard = _Guard()
+        with self._guard:
+            self._tracer = provider.get_tracer(_SCOPE, _version())
 
     def begin(
         self,
@@ -190,6 +179,13 @@ class Tracing:
             span.set_status(Status(StatusCode.ERROR, text))
 
 
+def _version() -> str | None:
+    try:
+        return metadata.version("opencode-sync-sdk")
+    except metadata.PackageNotFoundError:  # used from a folder, without an installation
+        return None
+
+
 class _Guard:
     """Keeps what a tracer raises to itself. It is told once: each request would raise it again."""
 
@@ -210,5 +206,5 @@ class _Guard:
             return False  # an interrupt is nobody's but the program's
         if not self._told:
             self._told = True
-            logger.opt(exception=error).warning("the tracer failed; its span is lost")
+            logger.opt(exception=error).warning("the tracer failed; spans are lost")
         return True

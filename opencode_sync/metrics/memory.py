@@ -6,7 +6,8 @@ import math
 import threading
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from opencode_sync.state import ConnectionState
@@ -53,7 +54,9 @@ class OperationFigures:
         if not self.durations:
             raise ValueError("no request has succeeded, so there is no percentile")
         ordered = sorted(self.durations)
-        return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+        # By the number as it is written: 16.1 % of 1000 are 161, and as floats a little more.
+        rank = math.ceil(len(ordered) * Fraction(str(percent)) / 100)
+        return ordered[max(0, rank - 1)]
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,59 @@ class MetricsSnapshot:
         return self.state_changes[-1][1] if self.state_changes else None
 
 
-class _Operation:
-    def __init__(self) -> None:
-        self.sent = self.succeeded = self.failed = 0
-        self.durations: deque[float] = deque(maxlen=_KEPT)
-        self.failed_durations: deque[float] = deque(maxlen=_KEPT)
+class _Times(NamedTuple):
+    """The newest times of one kind. What is behind ``count`` in the list is not among them yet."""
+
+    seconds: list[float]
+    count: int = 0
+
+    def plus(self, new: list[float]) -> _Times:
+        """Return these and newer ones. These stay as they are, though the list is the same."""
+        seconds, count = self
+        if count > 2 * _KEPT:
+            seconds, count = seconds[count - _KEPT : count], _KEPT
+        seconds[count:] = new
+        return _Times(seconds, count + len(new))
+
+    def newest(self) -> tuple[float, ...]:
+        """Return those that are kept."""
+        return tuple(self.seconds[max(0, self.count - _KEPT) : self.count])
+
+
+class _Operation(NamedTuple):
+    """What was counted of one operation; never changed, only replaced."""
+
+    sent: int
+    succeeded: int
+    failed: int
+    times: _Times
+    failed_times: _Times
+
+    def plus(self, sent: int, times: list[float], failed_times: list[float]) -> _Operation:
+        return _Operation(
+            self.sent + sent,
+            self.succeeded + len(times),
+            self.failed + len(failed_times),
+            self.times.plus(times),
+            self.failed_times.plus(failed_times),
+        )
+
+    def figures(self) -> OperationFigures:
+        return OperationFigures(
+            self.sent,
+            self.succeeded,
+            self.failed,
+            self.times.newest(),
+            self.failed_times.newest(),
+        )
+
+
+class _Counted(NamedTuple):
+    """What has been counted until now; never changed, only replaced."""
+
+    operations: dict[str, _Operation]
+    messages: int = 0
+    bytes: int = 0
 
 
 class InMemoryMetrics:
@@ -98,10 +149,10 @@ class InMemoryMetrics:
         self._ended: deque[tuple[str, float, bool]] = deque()
         self._sizes: deque[int] = deque()
         self._state_changes: deque[tuple[ConnectionState, ConnectionState]] = deque(maxlen=_KEPT)
-        self._lock = threading.Lock()  # guards every attribute below
-        self._operations: defaultdict[str, _Operation] = defaultdict(_Operation)
-        self._messages = 0
-        self._bytes = 0
+        # Guards the two below. A signal handler may come in the middle of its own thread's turn.
+        self._lock = threading.RLock()
+        self._counting = False
+        self._counted = _Counted({})
 
     def record_request_sent(self, operation: str) -> None:
         """See ``Metrics``."""
@@ -126,41 +177,42 @@ class InMemoryMetrics:
             self._count()
 
     def snapshot(self) -> MetricsSnapshot:
-        """Return a copy of all figures."""
-        self._count()
-        with self._lock:
-            return MetricsSnapshot(
-                operations={
-                    name: OperationFigures(
-                        sent=figures.sent,
-                        succeeded=figures.succeeded,
-                        failed=figures.failed,
-                        durations=tuple(figures.durations),
-                        failed_durations=tuple(figures.failed_durations),
-                    )
-                    for name, figures in self._operations.items()
-                },
-                state_changes=tuple(self._state_changes.copy()),
-                messages_received=self._messages,
-                bytes_received=self._bytes,
-            )
+        """Return a copy of all figures; a signal handler may, too.
 
-    def _count(self) -> None:
+        One that interrupts its own thread while that counts gets what was counted before: the
+        newest few hundred records may be missing, and are in the next snapshot.
+        """
+        counted = self._count()
+        return MetricsSnapshot(
+            operations={name: each.figures() for name, each in counted.operations.items()},
+            state_changes=tuple(self._state_changes.copy()),
+            messages_received=counted.messages,
+            bytes_received=counted.bytes,
+        )
+
+    def _count(self) -> _Counted:
         """Count what has been put down until now, which takes a fraction of a millisecond."""
         with self._lock:
-            for operation, count in Counter(_taken(self._sent)).items():
-                self._operations[operation].sent += count
-            for operation, duration, success in _taken(self._ended):
-                figures = self._operations[operation]
-                if success:
-                    figures.succeeded += 1
-                    figures.durations.append(duration)
-                else:
-                    figures.failed += 1
-                    figures.failed_durations.append(duration)
-            sizes = _taken(self._sizes)
-            self._messages += len(sizes)
-            self._bytes += sum(sizes)
+            if not self._counting:
+                self._counting = True
+                try:
+                    self._counted = self._with_new(self._counted)
+                finally:
+                    self._counting = False
+            return self._counted
+
+    def _with_new(self, counted: _Counted) -> _Counted:
+        """Take out what has been put down, and return the figures with it."""
+        sent = Counter(_taken(self._sent))
+        times: defaultdict[tuple[str, bool], list[float]] = defaultdict(list)
+        for operation, duration, success in _taken(self._ended):
+            times[operation, success].append(duration)
+        sizes = _taken(self._sizes)
+        operations = dict(counted.operations)
+        for name in {*sent, *(name for name, _ in times)}:
+            before = operations.get(name) or _Operation(0, 0, 0, _Times([]), _Times([]))
+            operations[name] = before.plus(sent[name], times[name, True], times[name, False])
+        return _Counted(operations, counted.messages + len(sizes), counted.bytes + sum(sizes))
 
 
 def _taken(queue: deque[_T]) -> list[_T]:

@@ -524,10 +524,10 @@ def test_keys_are_taken_out_of_what_providers_say():
     assert "short" in json.dumps(secrets.clean("session.error", {"error": error("short")}))
 
 
-def test_what_has_the_shape_of_a_key_is_cut_in_what_providers_say_alone():
+def test_what_has_the_shape_of_a_key_is_masked_in_what_providers_say_alone():
     secrets = Secrets()
     failed = secrets.clean("session.error", {"error": error(KEY)})["error"]
-    assert failed["data"] == {"message": "sk-...", "list": ["sk-...", 7]}
+    assert failed["data"] == {"message": "sk-[secret]", "list": ["sk-[secret]", 7]}
     said = {"part": text_part(text=KEY)}
     assert secrets.clean("message.part.updated", said) is said
 

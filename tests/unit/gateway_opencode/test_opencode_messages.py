@@ -617,7 +617,7 @@ def test_a_providers_key_is_taken_out_of_its_own_words():
     hide_secrets(error_pb.OcMessageError(), ["sk-12345678"])
 
 
-def test_what_has_the_shape_of_a_key_is_cut():
+def test_what_has_the_shape_of_a_key_is_masked():
     read, _ = error(
         "APIError",
         message="Incorrect API key provided: sk-proj-AbC_123456789.",
@@ -625,24 +625,25 @@ def test_what_has_the_shape_of_a_key_is_cut():
         responseHeaders={"x-authorization": "bearer abcdef0123456789", "x-id": "req_1"},
     )
     hide_secrets(read, [])
-    assert read.api.message == "Incorrect API key provided: sk-...."
-    assert read.api.cause == '{"sent":"Bearer eyJ...","key":"sk-..."}'
-    assert dict(read.api.headers) == {"x-authorization": "bearer abc...", "x-id": "req_1"}
+    assert read.api.message == "Incorrect API key provided: sk-[secret]."
+    assert read.api.cause == '{"sent":"Bearer [secret]","key":"sk-[secret]"}'
+    assert dict(read.api.headers) == {"x-authorization": "bearer [secret]", "x-id": "req_1"}
 
 
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("Bearer sk-0123456789", "Bearer sk-..."),
+        ("Bearer sk-0123456789", "Bearer sk-[secret]"),
+        ("ghp_0123456789abcdef", "ghp_[secret]"),
         ("Bearer [key]", "Bearer [key]"),
         ("Bearer authentication is needed", "Bearer authentication is needed"),
         ("no bearer token.", "no bearer token."),
-        ("Bearer abcdefghijklmnopqrstuvwxyz", "Bearer abc..."),
-        ("BEARER ABCDEFGH", "BEARER ABC..."),
-        ("Bearer abc-def", "Bearer abc..."),
+        ("Bearer abcdefghijklmnopqrstuvwxyz", "Bearer [secret]"),
+        ("BEARER ABCDEFGH", "BEARER [secret]"),
+        ("Bearer abc-def", "Bearer [secret]"),
         ("sk-short", "sk-short"),
         ("task-management-list risk-assessment", "task-management-list risk-assessment"),
-        ("known sk-12345678 sk-87654321", "known [key] sk-..."),
+        ("known sk-12345678 sk-87654321", "known [key] sk-[secret]"),
     ],
 )
 def test_words_are_left_as_they_are_and_keys_are_not(text, shown):

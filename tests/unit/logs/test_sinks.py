@@ -16,7 +16,6 @@ import pytest
 from loguru import logger
 
 from opencode_sync import IpcArgumentError, IpcServerError, enable_logging
-from opencode_sync.logger import logger as ours
 from opencode_sync.masking import HIDDEN
 from tests.support import backend as b
 from tests.support.backend import TOKEN, ScriptedBackend
@@ -29,18 +28,6 @@ def backend() -> Iterator[ScriptedBackend]:
         backend = ScriptedBackend()
         yield backend
         backend.close()
-
-
-@pytest.fixture
-def log() -> Iterator[Callable[..., None]]:
-    """``log(level, message, error=None, **fields)``: as the package's own modules do."""
-    namespace: dict[str, Any] = {"__name__": "opencode_sync.somewhere", "logger": ours}
-    source = """
-def log(level, message, error=None, **fields):
-    logger.bind(**fields).opt(exception=error).log(level, message)
-"""
-    exec(compile(source, "somewhere.py", "exec"), namespace)
-    return namespace["log"]  # type: ignore[no-any-return]
 
 
 class Kept(logging.Handler):
@@ -118,7 +105,7 @@ def test_a_file_is_a_sink_too(log: Callable[..., None], tmp_path: Path) -> None:
 def test_as_json_each_message_is_one_line(log: Callable[..., None]) -> None:
     stream = io.StringIO()
     disable = enable_logging("DEBUG", stream, json=True)
-    log("INFO", "two\nlines and a {brace}", operation="x", thing=Path("/p"))
+    log("INFO", 'a {brace} and "quotes"', operation="x", thing=Path("/p"))
     try:
         raise ValueError("broken")
     except ValueError as error:
@@ -130,7 +117,7 @@ def test_as_json_each_message_is_one_line(log: Callable[..., None]) -> None:
         "level": "INFO",
         "logger": "opencode_sync.somewhere",
         "thread": "MainThread",
-        "message": "two\nlines and a {brace}",
+        "message": 'a {brace} and "quotes"',
         "fields": {"operation": "x", "thing": repr(Path("/p"))},
     }
     assert second["exception"].splitlines()[-1] == "ValueError: broken"
@@ -220,6 +207,24 @@ def test_two_sinks_are_independent(log: Callable[..., None]) -> None:
     log("INFO", "for nobody")
     assert first.getvalue() == ""
     assert second.getvalue().count("\n") == 1
+
+
+def test_switching_off_is_quiet_once_the_program_has_removed_all_sinks() -> None:
+    program = """
+import sys
+from loguru import logger
+from opencode_sync import IpcConfig, enable_logging
+disable = enable_logging("INFO", sys.stdout)
+logger.remove()
+disable()
+disable()
+logger.add(sys.stdout)
+IpcConfig(4096, "short")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_messages_of_others_stay_out() -> None:

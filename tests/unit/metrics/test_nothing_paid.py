@@ -17,6 +17,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from opencode_sync import InMemoryMetrics, IpcClient, answers, call, calls, metered, sender, tracing
+from opencode_sync.log_thread import finish_log
 from tests.figures.census import Census, census
 from tests.support.backend import ScriptedBackend
 
@@ -139,6 +140,7 @@ def test_a_plain_request_enters_no_module_of_the_watchers(backend: ScriptedBacke
     try:
         with backend.client(reconnect=None) as client:
             client.check_server_health()
+            finish_log(20)  # of the connection, which is told on a thread of its own
             entered.clear()
             use()
             seen = set(entered)  # before the end, which is logged if somebody wants it

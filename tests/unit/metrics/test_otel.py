@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import builtins
 import gc
+from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 
 import pytest
+from opentelemetry import metrics as otel
+from opentelemetry.metrics import _internal as otel_api
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.util._once import Once
 
 from opencode_sync import (
     ConnectionState,
@@ -16,6 +21,7 @@ from opencode_sync import (
     IpcServerError,
     OpenTelemetryMetrics,
     ReconnectPolicy,
+    enable_logging,
 )
 from opencode_sync.metrics import WatchesConnections
 from tests.support import backend as b
@@ -32,6 +38,7 @@ class Reader:
         self._reader = InMemoryMetricReader()
         self.provider = MeterProvider([self._reader])
         self.units: dict[str, str] = {}
+        self.version: str | None = None
 
     def points(self, instrument: str) -> Points:
         """Return the data points of one instrument, by attributes."""
@@ -40,6 +47,7 @@ class Reader:
         for resource in data.resource_metrics if data is not None else ():
             for scope in resource.scope_metrics:
                 assert scope.scope.name == "opencode_sync"
+                self.version = scope.scope.version
                 for metric in scope.metrics:
                     self.units[metric.name] = metric.unit or ""
                     if metric.name == instrument:
@@ -61,6 +69,15 @@ class Reader:
 @pytest.fixture
 def reader() -> Reader:
     return Reader()
+
+
+@pytest.fixture
+def warnings() -> Iterator[list[str]]:
+    """What is logged as one."""
+    texts: list[str] = []
+    disable = enable_logging("WARNING", lambda message: texts.append(message.record["message"]))
+    yield texts
+    disable()
 
 
 def test_requests_are_counted_and_timed_by_operation_and_success(
@@ -125,6 +142,56 @@ def test_the_gauge_shows_how_many_clients_are_in_which_state(
         assert one.is_connected
 
 
+def test_several_recorders_of_one_provider_add_up(backend: ScriptedBackend, reader: Reader) -> None:
+    other = Reader()
+    with (
+        backend.client(metrics=OpenTelemetryMetrics(reader.provider)) as one,
+        backend.client(metrics=OpenTelemetryMetrics(reader.provider)) as two,
+        backend.client(metrics=OpenTelemetryMetrics(other.provider)) as three,
+    ):
+        for client in one, two, three:
+            client.check_server_health()
+        assert (reader.states()["connected"], other.states()["connected"]) == (2, 1)
+        assert list(reader.values("ipc.requests.sent").values()) == [2]
+
+
+def test_recorders_made_before_and_after_the_global_provider_was_set_add_up(
+    backend: ScriptedBackend, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until a program sets it there is another object in its place, which hands on to it."""
+    monkeypatch.setattr(otel_api, "_METER_PROVIDER", None)
+    monkeypatch.setattr(otel_api, "_METER_PROVIDER_SET_ONCE", Once())
+    monkeypatch.setattr(otel_api, "_PROXY_METER_PROVIDER", otel_api._ProxyMeterProvider())
+    before = OpenTelemetryMetrics()
+    otel.set_meter_provider(reader.provider)
+    with (
+        backend.client(metrics=before) as one,
+        backend.client(metrics=OpenTelemetryMetrics()) as two,
+        backend.client(metrics=OpenTelemetryMetrics(reader.provider)) as three,
+    ):
+        for client in one, two, three:
+            client.check_server_health()
+        assert reader.states()["connected"] == 3
+
+
+def test_the_figures_say_which_version_of_the_package_they_are_of(reader: Reader) -> None:
+    OpenTelemetryMetrics(reader.provider).record_request_sent("x")
+    reader.points("any")
+    assert reader.version == metadata.version("opencode-sync-sdk")
+
+
+def test_a_package_that_is_not_installed_has_no_version(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", unknown)
+    OpenTelemetryMetrics(reader.provider).record_request_sent("x")
+    assert list(reader.values("ipc.requests.sent").values()) == [1]
+    assert not reader.version
+
+
 def test_the_gauge_keeps_no_client_alive(backend: ScriptedBackend, reader: Reader) -> None:
     metrics = OpenTelemetryMetrics(reader.provider)
     assert isinstance(metrics, WatchesConnections)
@@ -141,7 +208,7 @@ def test_a_recorder_that_is_gone_reports_nothing(backend: ScriptedBackend, reade
     client.close()
     del client
     gc.collect()
-    eventually(lambda: reader.states() == {})
+    assert eventually(lambda: reader.states() == {})
 
 
 def test_without_a_provider_the_global_one_is_used() -> None:
@@ -155,6 +222,55 @@ def test_what_is_no_provider_is_refused(provider: Any) -> None:
     with pytest.raises(IpcConfigError, match="MeterProvider") as caught:
         OpenTelemetryMetrics(provider)
     assert caught.value.field == "meter_provider"
+
+
+class Faulty(otel.MeterProvider):
+    """Has no meter to give, or one that cannot make some instrument."""
+
+    def __init__(self, provider: MeterProvider, fails: str) -> None:
+        self._provider, self._fails = provider, fails
+
+    def get_meter(self, *args: Any, **kwargs: Any) -> otel.Meter:
+        if self._fails == "get_meter":
+            raise RuntimeError("no meter")
+        meter = self._provider.get_meter(*args, **kwargs)
+
+        def refuse(*args: Any) -> Any:
+            raise RuntimeError("no instrument")
+
+        setattr(meter, self._fails, refuse)
+        return meter
+
+
+@pytest.mark.parametrize(
+    ("fails", "left"),
+    [
+        ("get_meter", set[str]()),
+        ("create_counter", {"ipc.request.duration", "ipc.message.size", "ipc.connection.state"}),
+        (
+            "create_observable_gauge",
+            {
+                "ipc.requests.sent",
+                "ipc.request.duration",
+                "ipc.messages.received",
+                "ipc.message.size",
+            },
+        ),
+    ],
+)
+def test_a_provider_that_fails_costs_figures_and_nothing_else_and_is_told_once(
+    backend: ScriptedBackend,
+    reader: Reader,
+    fails: str,
+    left: set[str],
+    warnings: list[str],
+) -> None:
+    recorder = OpenTelemetryMetrics(Faulty(reader.provider, fails))
+    with backend.client(metrics=recorder) as client:
+        assert client.check_server_health() is True
+        reader.points("any")
+    assert set(reader.units) == left
+    assert warnings == ["the meter provider failed; figures are lost"]
 
 
 def test_without_opentelemetry_the_error_says_what_to_install(

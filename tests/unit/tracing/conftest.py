@@ -70,6 +70,13 @@ class NoTracerProvider(trace.TracerProvider):
         return NoTracer()
 
 
+class RaisingProvider(trace.TracerProvider):
+    """Has no tracer to give."""
+
+    def get_tracer(self, *args: Any, **kwargs: Any) -> trace.Tracer:
+        raise RuntimeError("no tracer")
+
+
 class OddSpan(trace.NonRecordingSpan):
     """Raises whatever is asked of it."""
 
@@ -95,11 +102,13 @@ def _with(processor: SpanProcessor) -> TracerProvider:
     return provider
 
 
-@pytest.fixture(params=["start", "end", "nothing", "odd"])
+@pytest.fixture(params=["start", "end", "nothing", "odd", "raising"])
 def broken(request: pytest.FixtureRequest) -> trace.TracerProvider:
     """A provider whose spans fail, in one of the ways there are."""
     if request.param == "nothing":
         return NoTracerProvider()
+    if request.param == "raising":
+        return RaisingProvider()
     if request.param == "odd":
         return OddProvider()
     return _with(Broken(start=request.param == "start", end=request.param == "end"))

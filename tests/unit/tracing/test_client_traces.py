@@ -28,7 +28,7 @@ from opencode_sync import (
 from opencode_sync.wire import ipc_pb2
 from tests.support import backend as b
 from tests.support.backend import CONFIG, HOLD, TOKEN, WAIT, ScriptedBackend
-from tests.unit.tracing.conftest import NoTracerProvider, Spans
+from tests.unit.tracing.conftest import NoTracerProvider, RaisingProvider, Spans
 
 
 def context_of(request: ipc_pb2.IpcClientMessage) -> tuple[int, int]:
@@ -335,7 +335,8 @@ def test_from_a_folder_without_an_installation_there_is_no_version(
         raise telemetry.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(telemetry.metadata, "version", missing)
-    telemetry.make_tracer(spans.provider).start_span("x").end()
+    tracing = telemetry.Tracing(spans.provider)
+    tracing.end(tracing.begin("x", kind=SpanKind.CLIENT, attributes={}))
     assert not spans.only().instrumentation_scope.version
 
 
@@ -425,7 +426,7 @@ def test_no_secret_is_in_a_span(backend: ScriptedBackend, spans: Spans) -> None:
 
 # --- A tracer that fails ---
 
-LOST = "the tracer failed; its span is lost"
+LOST = "the tracer failed; spans are lost"
 
 
 def test_a_broken_tracer_changes_no_outcome_and_is_told_once(
@@ -444,12 +445,13 @@ def test_a_broken_tracer_changes_no_outcome_and_is_told_once(
     assert told == [LOST]
 
 
+@pytest.mark.parametrize("provider", [NoTracerProvider(), RaisingProvider()])
 def test_without_a_span_the_trace_goes_on_from_the_callers(
-    backend: ScriptedBackend, told: list[str]
+    backend: ScriptedBackend, told: list[str], provider: trace.TracerProvider
 ) -> None:
     parent = trace.SpanContext(0xABC, 0xDEF, False, trace.TraceFlags(1))
     with (
-        backend.client(tracer_provider=NoTracerProvider()) as client,
+        backend.client(tracer_provider=provider) as client,
         trace.use_span(trace.NonRecordingSpan(parent)),
     ):
         client.list_sessions()

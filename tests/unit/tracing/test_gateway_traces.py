@@ -266,7 +266,7 @@ def test_a_broken_tracer_costs_no_answer(
     finally:
         peer.close()
         gateway.stop()
-    assert told == ["the tracer failed; its span is lost"]
+    assert told == ["the tracer failed; spans are lost"]
 
 
 @pytest.mark.parametrize(

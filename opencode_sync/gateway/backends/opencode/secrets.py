@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-__all__ = ["mask_keys", "public_options", "public_url"]
+__all__ = ["public_options", "public_url"]
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SECRET_WORDS = frozenset(
@@ -31,11 +31,6 @@ _SECRET_WORDS = frozenset(
         "token",
     }
 )
-_KEY = re.compile(r"\b(sk-)[A-Za-z0-9_-]{8,}")
-# Not a word that follows in a sentence: "Bearer authentication is needed".
-_BEARER = re.compile(
-    r"\b((?i:bearer)\s+(?![a-z]{1,19}(?![\w~+/=-]))[\w.~+/=-]{3})[\w.~+/=-]{3,}", re.ASCII
-)
 _SCHEME = re.compile(r"\s*(basic|bearer|token)\s", re.IGNORECASE)
 
 
@@ -58,14 +53,6 @@ def public_options(
         for key, value in options.items()
         if not _is_secret_name(key) and not _holds(value, secrets)
     }
-
-
-def mask_keys(text: str) -> str:
-    """Return words in which all that has the shape of a provider's key is cut to 3 characters.
-
-    For keys that nobody named: those of a proxy, or one that has been replaced meanwhile.
-    """
-    return _BEARER.sub(r"\1...", _KEY.sub(r"\1...", text))
 
 
 def public_url(url: str, secrets: Sequence[str]) -> str:

@@ -18,8 +18,8 @@ from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.opencode.checks import providers
 from opencode_sync.gateway.backends.opencode.events.tables import is_known
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
-from opencode_sync.gateway.backends.opencode.secrets import mask_keys
 from opencode_sync.logger import logger
+from opencode_sync.masking import mask_keys
 
 __all__ = ["HIDDEN", "Secrets", "ServerSecrets", "has_providers_words"]
 

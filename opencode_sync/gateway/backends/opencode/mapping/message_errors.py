@@ -25,7 +25,7 @@ from opencode_sync.gateway.backends.opencode.mapping.tables import (
     struct,
     text,
 )
-from opencode_sync.gateway.backends.opencode.secrets import mask_keys
+from opencode_sync.masking import mask_keys
 from opencode_sync.wire import oc_message_error_pb2 as pb
 
 __all__ = ["error_object", "hide_secrets", "message_error", "read_error", "without_secrets"]

@@ -157,6 +157,8 @@ def offline_environment(home: Path) -> dict[str, str]:
         "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
         "OPENCODE_DISABLE_DEFAULT_PLUGINS": "1",
         "OPENCODE_DISABLE_SHARE": "1",
+        # Else each new home installs @opencode-ai/plugin, which takes longer than most tests.
+        "npm_config_offline": "true",
     }
 
 

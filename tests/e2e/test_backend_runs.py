@@ -353,8 +353,9 @@ def test_the_words_of_the_refusal_can_be_the_clients(backend, session_id):
 
 
 @pytest.mark.parametrize("policy", [ONCE, ALWAYS])
-def test_permission_by_policy(start, policy):
-    server = start()  # its own: "always" is for the whole instance
+def test_permission_by_policy(start, server, policy):
+    if policy == ALWAYS:
+        server = start()  # its own: "always" is for the whole instance
     backend = OpenCodeBackend(server.url)
     try:
         session_id = server.create("allowed")

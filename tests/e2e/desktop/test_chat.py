@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -156,6 +157,29 @@ def test_the_models_question_is_answered_by_a_choice(
     wait_idle(qtbot, shown)
     assert asked.pending("question") == []
     assert "B" in texts(shown)[-1]
+
+
+def test_questions_that_are_not_shown_are_for_the_model_without_an_answer(
+    qtbot: QtBot, shown: ChatPane, asked: Asked
+) -> None:
+    """OpenCode takes the empty list for them, and tells the model of each."""
+    options = [{"label": "A", "description": "first"}, {"label": "B", "description": "second"}]
+    questions = [
+        {"question": f"Number {number}?", "header": f"Q{number}", "options": options}
+        for number in range(22)
+    ]
+    write(shown, f"[[tool:question {json.dumps({'questions': questions})}]]")
+    qtbot.waitUntil(lambda: isinstance(shown.questions.form, QuestionForm), timeout=PATIENCE)
+    form = shown.questions.form
+    assert isinstance(form, QuestionForm)
+    assert len(form.items) == 20
+    for item in form.items:
+        item.buttons[1].click()
+    form.answer.click()
+    wait_idle(qtbot, shown)
+    assert asked.pending("question") == []
+    assert texts(shown)[-1].count("B") == 20
+    assert texts(shown)[-1].count("Unanswered") == 2
 
 
 def test_a_run_that_fails_says_why_and_a_retry_is_told(qtbot: QtBot, shown: ChatPane) -> None:

@@ -123,9 +123,8 @@ def test_a_demo_whose_gateway_cannot_start_says_why(
 
 
 @posix_only
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_gateway_serves_the_other_commands_until_told_to_end(
-    tmp_path: Path, runtime_file: Path, number: signal.Signals
+    tmp_path: Path, runtime_file: Path
 ) -> None:
     database = str(tmp_path / "sessions.db")
     with started("gateway", "--backend", "embedded", "--database", database) as gateway:
@@ -140,7 +139,22 @@ def test_a_gateway_serves_the_other_commands_until_told_to_end(
         assert run("sessions", "delete", session_id).returncode == 0
         assert run("sessions", "delete", session_id).returncode == 9
 
-        gateway.send_signal(number)
+        gateway.send_signal(signal.SIGTERM)
+        rest, errors = gateway.communicate(timeout=TIMEOUT)
+    assert gateway.returncode == 0
+    assert not runtime_file.exists()
+    assert token not in "".join(said) + rest + errors
+    assert "Traceback" not in errors
+
+
+@posix_only
+def test_ctrl_c_ends_a_gateway_that_has_served(tmp_path: Path, runtime_file: Path) -> None:
+    database = str(tmp_path / "sessions.db")
+    with started("gateway", "--backend", "embedded", "--database", database) as gateway:
+        said = lines_until(gateway, "ws://127.0.0.1:")
+        token = json.loads(runtime_file.read_text())["auth_token"]
+        assert run("health").returncode == 0
+        gateway.send_signal(signal.SIGINT)
         rest, errors = gateway.communicate(timeout=TIMEOUT)
     assert gateway.returncode == 0
     assert not runtime_file.exists()

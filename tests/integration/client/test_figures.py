@@ -168,7 +168,7 @@ def test_losing_the_backend_frees_1000_futures_at_once(
     futures: list[Future[Any]] = [client.futures.create_session() for _ in range(1000)]
     reached.set()
     assert wait(futures, 10).not_done == set()
-    assert time.monotonic() - dropped[0] < 1.0
+    assert time.monotonic() - dropped[0] < 5.0  # not after their own 60 s
     assert len({id(future.exception()) for future in futures}) == 1000
 
 

@@ -305,7 +305,7 @@ def test_a_gateway_that_stops_ends_every_stream(gateway: Gateway, backend: Runni
         prompt = client.stream_prompt("ses_1", "think")
         readers = [Background(list, stream) for stream in (events, prompt)]
         backend.wait(lambda: bool(backend.prompts))
-        gateway.stop()
+        gateway.stop(0.2)
         for reader in readers:
             assert isinstance(reader.error(), IpcConnectionError | IpcServerError)
 

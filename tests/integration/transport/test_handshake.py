@@ -294,8 +294,8 @@ def test_an_abort_at_the_very_moment_of_dialling_is_not_lost(
     monkeypatch.setattr("opencode_sync.transport.websocket.socket.socket", AbortedSocket)
     started = time.monotonic()
     with pytest.raises(TransportClosed, match="aborted"):
-        transport.connect(Deadline.after(5))
-    assert time.monotonic() - started < 4
+        transport.connect(Deadline.after(30))
+    assert time.monotonic() - started < 10
 
 
 def test_a_passed_deadline_sends_no_handshake() -> None:

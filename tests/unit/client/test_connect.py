@@ -421,7 +421,7 @@ def test_a_provider_that_hangs_is_given_up_in_time(backend: ScriptedBackend) -> 
     began = time.monotonic()
     with pytest.raises(IpcTimeoutError) as caught:
         client.connect()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     assert caught.value.operation == "connect"
     assert client.state is ConnectionState.FAILED
     release.set()  # what it brings now is too late

@@ -212,8 +212,9 @@ class TestFault08ClosingFromAnywhere:
         client = backend.client()
         connecting = [Background(client.connect) for _ in range(3)]
         backend.link().wait(lambda: bool(backend.link().raw), "handshake")
-        client.close()
         for job in connecting:
+            while job.running:
+                client.close()  # again, for one that began to connect only after the first
             assert isinstance(job.error(10.0), IpcConnectionError)
         backend.handshake = b.accept
         with client:  # nothing of it is used up
@@ -230,7 +231,7 @@ class TestFault08ClosingFromAnywhere:
         began = time.monotonic()
         with pytest.raises(IpcConnectionError):
             client.connect()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
 
     def test_from_a_callback(self, backend: ScriptedBackend, client: IpcClient) -> None:
         closed = threading.Event()

@@ -59,7 +59,7 @@ def test_a_call_without_an_answer_ends_in_its_own_time(
     began = time.monotonic()
     with pytest.raises(TimeoutError, match=r"list_sessions got no answer within 0\.05 s") as caught:
         client.list_sessions(timeout=0.05)
-    assert 0.05 <= time.monotonic() - began < 2
+    assert 0.05 <= time.monotonic() - began < 10  # the client's own default is 30
     error = caught.value
     assert isinstance(error, IpcTimeoutError)
     assert isinstance(error, IpcError)

@@ -614,16 +614,27 @@ class TestBadFiles:
             assert archived.time.archived > 0
             store.close()
 
-    def test_locked(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.fixture
+    def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Locks are waited for as briefly as can be, by the store and by SQLite itself."""
+        connect = sqlite3.connect
+
+        def briefly(path: str, **options: object) -> sqlite3.Connection:
+            return connect(path, **{**options, "timeout": 0.01})
+
         monkeypatch.setattr(session_file, "_BUSY_TIMEOUT", 0.01)
+        monkeypatch.setattr(session_file.sqlite3, "connect", briefly)
+
+    @pytest.mark.usefixtures("impatient")
+    def test_locked(self, path: Path) -> None:
         path.parent.mkdir()
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
         self.refused(path, "is locked by another program")
         other.close()
 
-    def test_locked_later(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(session_file, "_BUSY_TIMEOUT", 0.01)
+    @pytest.mark.usefixtures("impatient")
+    def test_locked_later(self, path: Path) -> None:
         store = EmbeddedBackend(path)
         store.start()
         other = sqlite3.connect(path, isolation_level=None)

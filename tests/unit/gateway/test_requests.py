@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from opencode_sync.deadline import NOW, Deadline
+from opencode_sync.gateway import controls as controls_module
 from opencode_sync.gateway import requests as requests_module
 from opencode_sync.gateway.backends.base import BackendError, WouldWait
 from opencode_sync.gateway.dispatch import Dispatcher
@@ -213,7 +214,10 @@ class TestCancel:
         assert "it may have been done" in scene.link.sent[0].error.message
         scene.assert_nothing_left()
 
-    def test_two_cancels_of_one_request(self, scene: Scene) -> None:
+    def test_two_cancels_of_one_request(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(controls_module, "_PATIENCE_SECONDS", 0.01)
         scene.take(2, "check_health")
         scene.take(3, "cancel", request_id=2)
         scene.take(4, "cancel", request_id=2)

@@ -50,27 +50,33 @@ class Lifecycle:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="opencode-sync-desktop")
         self._lock = threading.Lock()  # guards what follows; never held while waiting
         self._choice = 0  # the newest; an older one changes nothing any more
+        self._attempt: Future[None] | None = None  # the newest; it may have ended
         self._gateway: Gateway | None = None
         self._end: Future[None] | None = None
 
     def connect(self) -> Future[None]:
-        """Connect unless connected."""
-        return self._begin(self._client.connect)
+        """Connect unless connected. An attempt that has not ended, of any kind, is this one."""
+        with self._lock:
+            if self._attempt is not None and not self._attempt.done():
+                return self._attempt
+            return self._begin(self._client.connect)
 
     def move_to(self, config: IpcConfig) -> Future[None]:
         """Connect somewhere else. It supersedes what was wanted before."""
-        choice = self._next_choice()
-        return self._begin(lambda: self._move_to(choice, config, None))
+        return self._choose(lambda choice: self._move_to(choice, config, None))
 
     def start_gateway(self, kind: GatewayKind) -> Future[None]:
         """Start a gateway and connect to it. It supersedes what was wanted before."""
-        choice = self._next_choice()
-        return self._begin(lambda: self._start_gateway(choice, kind))
+        return self._choose(lambda choice: self._start_gateway(choice, kind))
 
-    def _next_choice(self) -> int:
+    def _choose(self, job: Callable[[int], None]) -> Future[None]:
         with self._lock:
             self._choice += 1
-            return self._choice
+            choice, former = self._choice, self._attempt
+            attempt = self._begin(lambda: job(choice))
+        if former is not None:
+            former.cancel()  # it may still wait for a thread; once begun, the job itself ends it
+        return attempt
 
     def close(self) -> Future[None]:
         """Disconnect, and end the gateway. Idempotent."""
@@ -84,9 +90,10 @@ class Lifecycle:
             return self._end
 
     def _begin(self, job: Callable[[], None]) -> Future[None]:
-        with self._lock:
-            if self._end is None:
-                return self._pool.submit(job)
+        """Have a thread do it. The caller holds the lock."""
+        if self._end is None:
+            self._attempt = self._pool.submit(job)
+            return self._attempt
         refused: Future[None] = Future()
         refused.set_exception(_closed())
         return refused
@@ -98,6 +105,7 @@ class Lifecycle:
         self._client.close()  # which also ends an attempt that another thread waits for
         if former is not None:
             _stop(former)
+        self._check(choice)  # or it would wait for a newer one's attempt, and take its thread
         self._client.connect()
 
     def _start_gateway(self, choice: int, kind: GatewayKind) -> None:
@@ -121,14 +129,18 @@ class Lifecycle:
             IpcUsageError: the end has come, or another choice was made meanwhile.
         """
         with self._lock:
-            if self._end is not None:
-                raise _closed()
-            if choice != self._choice:
-                raise IpcUsageError("another backend was chosen meanwhile")
+            self._check(choice)
             former, self._gateway = self._gateway, gateway
             if config is not None:
                 self._target.set_config(config)
         return None if former is gateway else former
+
+    def _check(self, choice: int) -> None:
+        """Go on only with the newest choice. Takes no lock: a look at two attributes."""
+        if self._end is not None:
+            raise _closed()
+        if choice != self._choice:
+            raise IpcUsageError("another backend was chosen meanwhile")
 
     def _close(self) -> None:
         with self._lock:

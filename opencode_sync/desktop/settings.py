@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Final
+
 from PySide6.QtCore import QByteArray, QSettings
 
 from opencode_sync.desktop.local_gateway import GatewayKind
 from opencode_sync.desktop.sessions.listing import SortOrder
+from opencode_sync.logger import logger
 
 __all__ = ["WindowSettings"]
+
+_MOST_PAGE: Final = 999_999
+_MOST_PORT: Final = 65_535
 
 
 class WindowSettings:
@@ -45,8 +53,7 @@ class WindowSettings:
     @property
     def page(self) -> int:
         """The page of sessions, from 0 on."""
-        value = str(self._store.value("sessions/page", 0))
-        return int(value) if value.isascii() and value.isdigit() else 0
+        return self._number("sessions/page", _MOST_PAGE)
 
     @page.setter
     def page(self, value: int) -> None:
@@ -67,8 +74,7 @@ class WindowSettings:
     @property
     def port(self) -> int:
         """The port of the address that was entered last and worked; 0 for none."""
-        value = str(self._store.value("address/port", 0))
-        return int(value) if value.isascii() and value.isdigit() and int(value) <= 65535 else 0
+        return self._number("address/port", _MOST_PORT)
 
     @port.setter
     def port(self, value: int) -> None:
@@ -88,7 +94,27 @@ class WindowSettings:
 
     def save(self) -> None:
         """Write what has changed. The one moment that touches the disk: for the window's end."""
+        self._keep_private()
         self._store.sync()
+
+    def _keep_private(self) -> None:
+        """Have nobody else read the file, which holds what was written and not sent."""
+        if sys.platform in ("win32", "darwin"):
+            return  # where other users do not get at it, and it may be no file of its own
+        file = Path(self._store.fileName())
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file.touch(mode=0o600)  # Qt keeps the mode of a file that is there
+            file.chmod(0o600)
+        except OSError as error:
+            logger.warning("the settings in {} may be read by others: {}", file, error)
+
+    def _number(self, key: str, most: int) -> int:
+        value = str(self._store.value(key, 0))
+        # By their length first: Python refuses to read thousands of digits as a number.
+        if len(value) > len(str(most)) or not (value.isascii() and value.isdigit()):
+            return 0
+        return int(value) if int(value) <= most else 0
 
     def _bytes(self, key: str) -> QByteArray:
         value = self._store.value(key)

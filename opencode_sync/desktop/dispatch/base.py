@@ -19,6 +19,8 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.desktop.dispatch.delivery import Delivery, Outcome, StateWatch
 from opencode_sync.desktop.dispatch.following import Following
 from opencode_sync.errors import IpcArgumentError
+from opencode_sync.forks import this_process
+from opencode_sync.logger import logger
 from opencode_sync.state import StateChange
 
 __all__ = ["Delivery", "Dispatcher"]
@@ -48,7 +50,9 @@ class Dispatcher(ABC):
     callbacks' exceptions, and those after it run all the same. However many there are, the toolkit
     gets its turn after some 10 ms of them.
 
-    Any thread may call any method; none of them waits for the toolkit or the network.
+    Any thread may call any method; none of them waits for the toolkit or the network. In a forked
+    child it is closed, for the toolkit is its parent's, and whatever the child does with it
+    disturbs nobody.
     """
 
     def __init__(self, batch: int = 256) -> None:
@@ -67,9 +71,11 @@ class Dispatcher(ABC):
                 field="batch",
             )
         self._batch = batch
+        self._process = this_process()
         self._rested_from = 0.0  # when the newest turn ended; the toolkit's thread's own
-        # Guards the four below. Reentrant, because a finaliser or a signal handler that posts may
-        # run in the middle of it. No callback runs under it; waking the toolkit is only a note.
+        # Guards the four below, and what _wake takes. Reentrant, because a finaliser or a signal
+        # handler that posts may run in the middle of it. No callback runs under it; waking the
+        # toolkit is only a note. Not for a forked child, where nobody may be there to release it.
         self._lock = threading.RLock()
         self._callbacks: deque[Callable[[], object]] = deque()
         self._awake = False  # a turn is to come
@@ -110,6 +116,8 @@ class Dispatcher(ABC):
 
         After ``close`` it is dropped.
         """
+        if self._is_inherited:
+            return
         with self._lock:
             if self._closed:
                 return
@@ -190,7 +198,12 @@ class Dispatcher(ABC):
     @property
     def closed(self) -> bool:
         """Whether nothing is delivered any more."""
-        return self._closed
+        return self._closed or self._is_inherited
+
+    @property
+    def _is_inherited(self) -> bool:
+        """Whether this is a fork of the process that made it."""
+        return self._process.left
 
     def close(self, timeout: float = _FAREWELL) -> bool:
         """Stop all deliveries and end the streams that are followed. Idempotent.
@@ -206,16 +219,27 @@ class Dispatcher(ABC):
         Returns:
             False when a thread has not ended yet.
         """
+        if self._is_inherited:
+            return True
         deadline = Deadline.after(timeout)
-        with self._lock:
-            first, self._closed = not self._closed, True
-            self._callbacks.clear()
-            deliveries = list(self._deliveries)
-            if first:
-                _open.discard(self)
-                self._let_go()
-        for delivery in deliveries:
-            delivery.cancel()
+        failure: Exception | None = None
+        deliveries: list[Delivery] = []
+        try:
+            with self._lock:
+                first, self._closed = not self._closed, True
+                self._callbacks.clear()
+                deliveries = list(self._deliveries)
+                if first:
+                    _open.discard(self)
+                    try:
+                        self._let_go()
+                    except Exception as error:  # noqa: BLE001 - logged, when the lock is free
+                        failure = error
+        finally:
+            for delivery in deliveries:
+                delivery.cancel()
+        if failure is not None:
+            logger.warning("closing a dispatcher left something of it behind: {}", failure)
         return all(delivery.join(deadline) for delivery in deliveries)
 
     def __enter__(self) -> Self:
@@ -253,8 +277,11 @@ class Dispatcher(ABC):
     def _next_callback(self) -> Callable[[], object] | None:
         """Take the next one, having seen to it that those after it get a turn.
 
-        Before it runs, not after: it may run a loop of the toolkit's (a dialog), or raise.
+        Before it runs, not after: it may run a loop of the toolkit's (a dialog), or raise. None
+        also in a child that the callback before has forked: the rest is for the parent.
         """
+        if self._is_inherited:
+            return None
         with self._lock:
             if not self._callbacks:
                 return None
@@ -267,14 +294,17 @@ class Dispatcher(ABC):
     # --- Deliveries ---
 
     def _keep(self, delivery: Delivery) -> bool:
-        with self._lock:
-            if not self._closed:
-                self._deliveries.add(delivery)
-                return True
+        if not self._is_inherited:
+            with self._lock:
+                if not self._closed:
+                    self._deliveries.add(delivery)
+                    return True
         delivery.cancel()
         return False
 
     def _forget(self, delivery: Delivery) -> None:
+        if self._is_inherited:
+            return
         with self._lock:
             self._deliveries.discard(delivery)
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from opencode_sync.client import IpcClient
 from opencode_sync.deadline import Deadline
+from opencode_sync.forks import this_process
 from opencode_sync.logger import logger
 from opencode_sync.state import StateChange
 
@@ -32,6 +33,7 @@ class Delivery:
     def __init__(self, forget: Forget) -> None:
         """Note who keeps it until its end; for this package's own."""
         self._forget = forget
+        self._process = this_process()
         self._over = threading.Lock()  # guards the end: taken once, by who may make it, for ever
 
     @property
@@ -43,9 +45,10 @@ class Delivery:
         """Call it off. Never blocks; more than once is fine.
 
         On the toolkit's thread no callback of it runs after this has returned; elsewhere one that
-        has just begun still runs. A stream that is followed is closed, and its thread ends.
+        has just begun still runs. A stream that is followed is closed, and its thread ends. In a
+        forked child it only counts as ended: what it waits for is its parent's.
         """
-        if self._finish():
+        if self._finish() and not self._process.left:
             self._stop()
 
     def join(self, deadline: Deadline) -> bool:

@@ -41,18 +41,28 @@ class TkDispatcher(Dispatcher):
         Args:
             root: The root window, or any widget that lives as long as callbacks are wanted.
             batch: See ``Dispatcher``.
+
+        Raises:
+            tkinter.TclError: the window is destroyed.
+            RuntimeError: this is another thread.
         """
         super().__init__(batch)
         # Let go of with the window: Tcl ends the process when a thread that is not the window's is
         # the last to hold it, and other threads hold this object.
         self._root: tkinter.Misc | None = root
         self._thread = threading.get_ident()
-        # What follows belongs to that thread; but _wake, under the lock, writes to the pipe.
+        # What follows belongs to that thread. But any thread writes to the pipe, under the lock,
+        # under which it is therefore taken out: its numbers are soon somebody else's.
         self._timer: str | None = None
-        self._pipe = _pipe_into(root.tk, self._heard)
-        if self._pipe is None:
-            self._look_in(_LOOK)
-        root.bind("<Destroy>", self._destroyed, add="+")
+        self._pipe: tuple[int, int] | None = None
+        try:
+            self._pipe = _pipe_into(root.tk, self._heard)
+            if self._pipe is None:
+                self._look_in(_LOOK)
+            root.bind("<Destroy>", self._destroyed, add="+")
+        except BaseException:
+            self.close()
+            raise
 
     def _wake(self) -> bool:
         if self._pipe is not None:
@@ -103,7 +113,8 @@ class TkDispatcher(Dispatcher):
     def _dismantle(self) -> None:
         self._stop_timer()
         root, self._root = self._root, None
-        pipe, self._pipe = self._pipe, None
+        with self._lock:
+            pipe, self._pipe = self._pipe, None
         if root is not None and pipe is not None:
             root.tk.deletefilehandler(pipe[0])
             for end in pipe:

@@ -14,8 +14,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from opencode_sync.desktop.sessions.listing import SessionRecord
 from opencode_sync.desktop.sessions.model import MOST_TITLE, Role
+from opencode_sync.desktop.sessions.record import SessionRecord
 from opencode_sync.desktop.theme import Tone, colours_of, secondary
 
 __all__ = ["Badge", "SessionDelegate", "badges_of"]

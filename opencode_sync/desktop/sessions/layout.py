@@ -10,7 +10,6 @@ from PySide6.QtGui import QAction, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
-    QLineEdit,
     QProgressBar,
     QPushButton,
     QStackedWidget,
@@ -25,6 +24,7 @@ from opencode_sync.desktop.sessions.listing import SortOrder
 from opencode_sync.desktop.sessions.model import SessionModel
 from opencode_sync.desktop.sessions.pager import Pager
 from opencode_sync.desktop.sessions.placeholders import Placeholder
+from opencode_sync.desktop.sessions.search_field import SearchField
 from opencode_sync.desktop.sessions.view import SessionView
 from opencode_sync.desktop.symbols import Symbol
 
@@ -64,10 +64,7 @@ class PageParts(QWidget):
         self.count = CountBadge()
         self.refresh = QPushButton()
         self.new = QPushButton()
-        self.search = QLineEdit()
-        self.search.setPlaceholderText(self.tr("Search by title or id"))
-        self.search.setAccessibleName(self.tr("Search sessions"))
-        self.search.setClearButtonEnabled(True)
+        self.search = SearchField()
         self.order = QComboBox()
         self.order.setAccessibleName(self.tr("Order of the sessions"))
         self._fill_orders(order)

@@ -3,68 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
 from typing import Final
 
-from opencode_sync.desktop.sessions.titles import title_key
-from opencode_sync.types import OcSessionInfo
+from opencode_sync.desktop.sessions.newer import Newer
+from opencode_sync.desktop.sessions.record import SessionRecord
 
-__all__ = ["PAGE_SIZE", "Listing", "SessionRecord", "SortOrder", "record_of", "records_of"]
+__all__ = ["PAGE_SIZE", "Listing", "SortOrder"]
 
 PAGE_SIZE: Final = 10
-
-_LONGEST: Final = 500
-"""Characters of a title that are shown, searched and compared; one of megabytes takes seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRecord:
-    """What is shown of a session, taken out of the message once: reading that is slow."""
-
-    id: str
-    title: str
-    """Its beginning, where it is very long."""
-
-    created: int
-    updated: int
-    summary: tuple[int, int, int] | None
-    """Lines added, lines deleted, and files; None when there is no summary."""
-
-    searched: str
-    """What a search looks into."""
-
-    by_title: str
-    """What the order by title compares."""
-
-    info: OcSessionInfo
-    """The session itself."""
-
-
-def record_of(session: OcSessionInfo) -> SessionRecord:
-    """Return the record of a session."""
-    summary = None
-    if session.HasField("summary"):
-        changes = session.summary
-        summary = (changes.additions, changes.deletions, changes.files)
-    time = session.time
-    title = session.title[:_LONGEST]
-    return SessionRecord(
-        id=session.id,
-        title=title,
-        created=time.created,
-        updated=time.updated,
-        summary=summary,
-        searched=f"{title}\n{session.id}".casefold(),
-        by_title=title_key(title),
-        info=session,
-    )
-
-
-def records_of(sessions: Iterable[OcSessionInfo]) -> dict[str, SessionRecord]:
-    """Return the records of sessions by their ids. Takes a moment where there are thousands."""
-    return {session.id: record_of(session) for session in sessions}
 
 
 class SortOrder(Enum):
@@ -98,6 +46,7 @@ class Listing:
         self._order = order
         self._words: list[str] = []
         self._page = 0
+        self._newer: Newer | None = None  # while the list is read
 
     # --- What is shown ---
 
@@ -150,17 +99,53 @@ class Listing:
 
     # --- Changes ---
 
+    def begin_reading(self) -> None:
+        """Keep what changes from now on: it is newer than what the backend is being asked for."""
+        self._newer = Newer()
+
+    def give_up_reading(self) -> None:
+        """Keep no changes: the reading brings nothing."""
+        self._newer = None
+
     def replace(self, records: Mapping[str, SessionRecord]) -> None:
-        """Have these sessions and no others."""
+        """Have these sessions and no others, but for what has changed since the reading began."""
+        newer, self._newer = self._newer, None
         self._records = dict(records)
+        if newer is not None:
+            newer.apply_to(self._records)
         self._sort()
 
-    def change(self, changed: Iterable[SessionRecord], removed: Iterable[str] = ()) -> None:
-        """Add or exchange sessions, and take others out."""
-        self._records.update((record.id, record) for record in changed)
-        for session_id in removed:
-            self._records.pop(session_id, None)
+    def add(self, record: SessionRecord) -> None:
+        """Have one more session, which was created here."""
+        self._records[record.id] = record
+        if self._newer is not None:
+            self._newer.created(record)
         self._sort()
+
+    def change(self, records: Iterable[SessionRecord]) -> list[SessionRecord]:
+        """Exchange sessions, and return those that are listed; others may be another project's."""
+        listed = []
+        for record in records:
+            if self._newer is not None:
+                self._newer.changed(record)
+            if record.id in self._records:
+                self._records[record.id] = record
+                listed.append(record)
+        if listed:
+            self._sort()
+        return listed
+
+    def remove(self, session_ids: Iterable[str]) -> bool:
+        """Take sessions out; False when none of them was listed."""
+        before = len(self._records)
+        for session_id in session_ids:
+            if self._newer is not None:
+                self._newer.removed(session_id)
+            self._records.pop(session_id, None)
+        if len(self._records) == before:
+            return False
+        self._sort()
+        return True
 
     def sort(self, order: SortOrder) -> None:
         """Have another order, and show its beginning."""
@@ -170,7 +155,7 @@ class Listing:
 
     def search(self, text: str) -> None:
         """Show the sessions whose title or id holds all of the words; "" shows all."""
-        self._words = text.casefold().split()
+        self._words = list(dict.fromkeys(text.casefold().split()))
         self._page = 0
         self._filter()
 

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from opencode_sync.desktop.dispatch.base import Delivery
 from opencode_sync.desktop.service import Service
-from opencode_sync.desktop.sessions.listing import records_of
+from opencode_sync.desktop.sessions.record import records_of
 from opencode_sync.logger import logger
 from opencode_sync.types import IpcEvent, OcSessionInfo
 
@@ -61,7 +61,11 @@ class LiveSessions(QObject):
     def _take(self, events: Sequence[IpcEvent]) -> None:
         for each in events:
             self._note(each)
-        if (self._changed or self._removed or self._outdated) and not self._timer.isActive():
+        if self._changed or self._removed or self._outdated:
+            self._tell_soon()
+
+    def _tell_soon(self) -> None:
+        if not self._timer.isActive():  # or what never stops coming would put it off for ever
             self._timer.start()
 
     def _note(self, event: IpcEvent) -> None:
@@ -80,7 +84,7 @@ class LiveSessions(QObject):
     def _missed(self, count: int) -> None:
         logger.debug("{} events of sessions are missing; the list is read anew", count)
         self._outdated = True
-        self._timer.start()
+        self._tell_soon()
 
     def _ended(self, error: BaseException | None) -> None:
         # The next connection has another stream.

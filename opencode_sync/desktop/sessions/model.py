@@ -16,7 +16,7 @@ from PySide6.QtCore import (
 )
 
 from opencode_sync.desktop.plain import plain_tooltip
-from opencode_sync.desktop.sessions.listing import SessionRecord
+from opencode_sync.desktop.sessions.record import SessionRecord
 from opencode_sync.desktop.sessions.titles import shown_title
 from opencode_sync.desktop.times import Clock, relative_time
 

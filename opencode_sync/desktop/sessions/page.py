@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAction,
     QGuiApplication,
     QHideEvent,
-    QKeyEvent,
     QKeySequence,
     QShowEvent,
 )
-from PySide6.QtWidgets import QMessageBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from opencode_sync.desktop.dispatch.base import Delivery
 from opencode_sync.desktop.service import Service
+from opencode_sync.desktop.sessions.delete_question import DeleteQuestion
 from opencode_sync.desktop.sessions.layout import PageParts, Shown
-from opencode_sync.desktop.sessions.listing import (
-    Listing,
-    SessionRecord,
-    SortOrder,
-    record_of,
-    records_of,
-)
+from opencode_sync.desktop.sessions.listing import Listing, SortOrder
 from opencode_sync.desktop.sessions.live import LiveSessions
 from opencode_sync.desktop.sessions.model import SessionModel
-from opencode_sync.desktop.sessions.titles import shown_title
+from opencode_sync.desktop.sessions.reading import ListReading
+from opencode_sync.desktop.sessions.record import SessionRecord, record_of
 from opencode_sync.desktop.times import Clock, system_clock
 from opencode_sync.errors import IpcConnectionError
 from opencode_sync.types import OcSessionInfo
@@ -82,11 +76,10 @@ class SessionPage(QWidget):
         self._service = service
         self._listing = Listing(order)
         self._listing.go_to(page)
-        self._loading: Delivery | None = None
         self._is_loaded = False
         self._has_failed = False
         self._is_creating = False
-        self._question: QMessageBox | None = None
+        self._question = DeleteQuestion(self, self._delete)
         self._model = SessionModel(clock, self)
         self.parts = PageParts(self._model, order, self)
         column = QVBoxLayout(self)
@@ -97,10 +90,14 @@ class SessionPage(QWidget):
         self._timer.timeout.connect(self._model.times_have_passed)
         self._make_actions()
         self._connect_parts()
+        self._reading = ListReading(service, self)
+        self._reading.begun.connect(self._on_reading)
+        self._reading.ended.connect(self._show_records)
+        self._reading.failed.connect(self._on_load_failed)
         self._live = LiveSessions(service, self)
         self._live.changed.connect(self._on_changed_elsewhere)
         self._live.removed.connect(self._remove)
-        self._live.outdated.connect(self.load)
+        self._live.outdated.connect(self._reading.begin_or_repeat)
         self._refresh()
 
     @property
@@ -116,7 +113,7 @@ class SessionPage(QWidget):
     @property
     def is_loading(self) -> bool:
         """Whether the list is being read."""
-        return self._loading is not None
+        return self._reading.is_active
 
     # --- Actions ---
 
@@ -158,7 +155,7 @@ class SessionPage(QWidget):
         self.create_action.enabledChanged.connect(parts.empty.button.setEnabled)
         parts.failed.button.clicked.connect(self.load)
         parts.search.textChanged.connect(self._search)
-        parts.search.installEventFilter(self)
+        parts.search.left.connect(self._leave_search)
         parts.order_chosen.connect(self._sort)
         parts.pager.page_wanted.connect(self._go_to)
         parts.view.chosen.connect(lambda record: self.session_chosen.emit(record.info))
@@ -171,24 +168,21 @@ class SessionPage(QWidget):
 
     def load(self) -> None:
         """Read the list. An earlier reading that has not ended is given up."""
-        if self._loading is not None:
-            self._loading.cancel()
-        self._loading = self._service.list_sessions(self._received, self._on_load_failed)
+        self._reading.begin()
+
+    def _on_reading(self) -> None:
+        self._listing.begin_reading()
         self._refresh()
 
-    def _received(self, sessions: Sequence[OcSessionInfo]) -> None:
-        self._loading = self._service.compute(
-            lambda: records_of(sessions), self._show_records, self._on_load_failed
-        )
-
     def _show_records(self, records: dict[str, SessionRecord]) -> None:
-        self._loading, self._is_loaded, self._has_failed = None, True, False
+        self._is_loaded, self._has_failed = True, False
         self._listing.replace(records)
         self._refresh()
         self.loaded.emit()
 
     def _on_load_failed(self, error: BaseException) -> None:
-        self._loading, self._has_failed = None, True
+        self._listing.give_up_reading()
+        self._has_failed = True
         self._refresh()
         self.failed.emit(error, "")
 
@@ -199,9 +193,8 @@ class SessionPage(QWidget):
 
     def forget(self) -> None:
         """Show none of the sessions that were there: they were another backend's."""
-        if self._loading is not None:
-            self._loading.cancel()
-            self._loading = None
+        self._reading.give_up()
+        self._listing.give_up_reading()
         self._is_creating = False
         if self._is_loaded:
             self._is_loaded = self._has_failed = False
@@ -211,21 +204,23 @@ class SessionPage(QWidget):
         self._refresh()
 
     def _on_changed_elsewhere(self, records: dict[str, SessionRecord]) -> None:
-        known = [record for record in records.values() if self._listing.get(record.id) is not None]
-        if known:
-            self._listing.change(known)
+        self._show_changed(records.values())
+
+    def _show_changed(self, records: Iterable[SessionRecord]) -> None:
+        listed = self._listing.change(records)
+        if listed:
             self._refresh()
-        for record in known:
+        for record in listed:
             self.session_changed.emit(record.info)
 
-    def _show_changed(self, session: OcSessionInfo) -> None:
-        self._on_changed_elsewhere(records_of([session]))
+    def _show_session(self, session: OcSessionInfo) -> None:
+        self._show_changed([record_of(session)])
 
     def update_session(self, session_id: str) -> None:
         """Read one session anew, for it has changed."""
         if self._listing.get(session_id) is not None:
             # That it is not to be had, its next use will tell.
-            self._service.get_session(session_id, self._show_changed)
+            self._service.get_session(session_id, self._show_session)
 
     # --- Creating, renaming, deleting ---
 
@@ -238,7 +233,7 @@ class SessionPage(QWidget):
 
     def _created(self, session: OcSessionInfo) -> None:
         self._is_creating = False
-        self._listing.change([record_of(session)])
+        self._listing.add(record_of(session))
         self.parts.search.clear()
         self._listing.go_to(self._listing.page_of(session.id) or 0)
         self._refresh()
@@ -260,36 +255,14 @@ class SessionPage(QWidget):
         self._service.update_session(
             session_id,
             title,
-            self._show_changed,
+            self._show_session,
             lambda error: self.failed.emit(error, self.tr("The session was not renamed")),
         )
 
     def _ask_delete(self) -> None:
         record = self.parts.view.current
-        if record is None or self._question is not None:
-            return
-        question = QMessageBox(self)
-        question.setIcon(QMessageBox.Icon.Question)
-        question.setWindowTitle(self.tr("Delete session"))
-        question.setTextFormat(Qt.TextFormat.PlainText)
-        question.setText(
-            self.tr('Delete the session "{0}"?').format(shown_title(record.title[:80]))
-        )
-        question.setInformativeText(
-            self.tr("Its messages are deleted with it. This cannot be undone.")
-        )
-        delete = question.addButton(self.tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
-        question.addButton(QMessageBox.StandardButton.Cancel)
-        question.setDefaultButton(QMessageBox.StandardButton.Cancel)
-        delete.clicked.connect(lambda: self._delete(record))
-        question.finished.connect(self._answered)
-        self._question = question
-        question.open()
-
-    def _answered(self) -> None:
-        if self._question is not None:
-            self._question.deleteLater()
-            self._question = None
+        if record is not None:
+            self._question.ask(record)
 
     def _delete(self, record: SessionRecord) -> None:
         if not self._may_act(self.tr("The session was not deleted")):
@@ -317,8 +290,7 @@ class SessionPage(QWidget):
         view = self.parts.view
         current = view.current
         row = view.currentIndex().row() if current and current.id in session_ids else -1
-        if any(self._listing.get(each) is not None for each in session_ids):
-            self._listing.change([], session_ids)
+        if self._listing.remove(session_ids):
             self._refresh()
         if row >= 0:
             view.select_row(row)
@@ -354,24 +326,11 @@ class SessionPage(QWidget):
         self._refresh()
         self.parts.view.scrollToTop()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """From the search field: Down goes to the list, Enter too, and Escape ends the search."""
-        if watched is self.parts.search and isinstance(event, QKeyEvent):
-            pressed = event.type() == QEvent.Type.KeyPress
-            if pressed and event.key() in (
-                Qt.Key.Key_Down,
-                Qt.Key.Key_Return,
-                Qt.Key.Key_Enter,
-            ):
-                view = self.parts.view
-                view.setFocus()
-                if view.current is None:
-                    view.select_row(0)
-                return True
-            if pressed and event.key() == Qt.Key.Key_Escape:
-                self.parts.search.clear()
-                return True
-        return super().eventFilter(watched, event)
+    def _leave_search(self) -> None:
+        view = self.parts.view
+        view.setFocus()
+        if view.current is None:
+            view.select_row(0)
 
     def showEvent(self, event: QShowEvent) -> None:
         """See ``QWidget``."""

@@ -7,8 +7,8 @@ from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemDelegate, QAbstractItemView, QListView, QWidget
 
 from opencode_sync.desktop.sessions.delegate import SessionDelegate
-from opencode_sync.desktop.sessions.listing import SessionRecord
 from opencode_sync.desktop.sessions.model import Role, SessionModel
+from opencode_sync.desktop.sessions.record import SessionRecord
 
 __all__ = ["SessionView"]
 

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import QApplication
 from opencode_sync.desktop import dispatch
 from opencode_sync.desktop.dispatch import QtDispatcher, TkDispatcher, WxDispatcher
 from opencode_sync.errors import IpcConfigError, IpcUsageError
-from tests.desktop.dispatch.toolkits import WAIT, Tk, Wx
+from tests.desktop.dispatch.toolkits import WAIT, PollingTk, Tk, Wx
 from tests.support.leaks import no_leaks
 
 
@@ -104,6 +104,63 @@ def test_a_tk_window_that_ends_gives_back_what_another_thread_had_closed(tk: Tk)
     in_thread(ui.close)
     window.destroy()
     assert ui._pipe is None
+
+
+def test_a_tk_pipe_is_not_closed_while_another_thread_writes_to_it(
+    tk: Tk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number may be somebody else's file by then."""
+    ui = TkDispatcher(tk.root)
+    ui.post(lambda: None)  # wakes the window's thread, which finds the dispatcher closed
+    writing, go_on = threading.Event(), threading.Event()
+    real_write, real_close, lock = os.write, os.close, ui._lock
+    results: list[bool] = []
+
+    class Watched:
+        """The lock, which tells when somebody has to wait for it."""
+
+        def __enter__(self) -> None:
+            if not lock.acquire(blocking=False):
+                go_on.set()
+                lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+
+    def write(number: int, data: bytes) -> int:
+        writing.set()
+        assert go_on.wait(WAIT)
+        return real_write(number, data)
+
+    def close(number: int) -> None:
+        real_close(number)
+        go_on.set()
+
+    ui._lock = Watched()  # type: ignore[assignment]
+    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(os, "close", close)
+    closing = threading.Thread(target=lambda: results.append(ui.close()))
+    closing.start()
+    assert writing.wait(WAIT)
+    tk.run_until(lambda: ui._pipe is None)
+    closing.join(WAIT)
+    assert results == [True]
+    assert tk.reported == []
+
+
+@pytest.mark.parametrize("kind", [Tk, PollingTk])
+def test_a_tk_dispatcher_of_a_destroyed_window_takes_nothing_with_it(
+    kind: type[Tk], display: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with no_leaks():
+        tk = kind(monkeypatch, display)
+        window = tkinter.Toplevel(tk.root)
+        window.destroy()
+        timers = tk.root.tk.call("after", "info")
+        with pytest.raises(tkinter.TclError):
+            TkDispatcher(window)
+        assert tk.root.tk.call("after", "info") == timers
+        tk.close()
 
 
 def test_a_tk_callback_that_ends_its_window_and_fails_is_still_reported(tk: Tk) -> None:

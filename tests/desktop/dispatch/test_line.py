@@ -9,7 +9,7 @@ import pytest
 
 from opencode_sync.desktop.dispatch import base
 from opencode_sync.errors import IpcArgumentError
-from tests.desktop.dispatch.manual import WAIT, Clock, ManualDispatcher
+from tests.desktop.dispatch.manual import WAIT, Clock, Log, ManualDispatcher
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -87,3 +87,32 @@ def test_what_was_left_open_is_closed_at_exit(ui: ManualDispatcher) -> None:
     base._close_all()
     assert ui.closed
     assert earlier.closed
+
+
+class Stubborn(ManualDispatcher):
+    """What it was woken by does not let itself be given back."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    def _let_go(self) -> None:
+        raise self._error
+
+
+def test_what_cannot_be_given_back_is_logged_and_the_rest_ends(log: Log) -> None:
+    ui = Stubborn(OSError("Bad file descriptor"))
+    delivery = ui.deliver(Future[int](), print)
+    assert ui.close()
+    assert delivery.done
+    assert "Bad file descriptor" in log.at("WARNING")[0]
+    assert ui.close()
+    assert len(log.at("WARNING")) == 1
+
+
+def test_an_interrupt_in_closing_leaves_no_delivery_behind() -> None:
+    ui = Stubborn(KeyboardInterrupt())
+    delivery = ui.deliver(Future[int](), print)
+    with pytest.raises(KeyboardInterrupt):
+        ui.close()
+    assert (ui.closed, delivery.done) == (True, True)

@@ -347,6 +347,13 @@ def test_the_list_is_searched_as_one_types(
     assert (parts.search.text(), parts.count.text()) == ("", "30")
 
 
+def test_a_search_has_an_end(three: MainWindow) -> None:
+    """What was pasted by mistake: each word of it would look through all sessions."""
+    search = three.sessions.parts.search
+    search.setText("s " * 16_000)
+    assert len(search.text()) == 200
+
+
 @pytest.mark.parametrize("key", [Qt.Key.Key_Down, Qt.Key.Key_Return])
 def test_from_the_search_a_key_leads_to_what_was_found(
     qtbot: QtBot, three: MainWindow, key: Qt.Key

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from opencode_sync import IpcConfig
 from opencode_sync.desktop.sessions.delegate import Badge, badges_of
 from opencode_sync.desktop.sessions.layout import Shown
-from opencode_sync.desktop.sessions.listing import record_of
+from opencode_sync.desktop.sessions.record import record_of
 from opencode_sync.desktop.theme import Tone
 from opencode_sync.gateway import Gateway
 

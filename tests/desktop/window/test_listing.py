@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from opencode_sync.desktop.sessions.listing import Listing, SortOrder, record_of, records_of
+from opencode_sync.desktop.sessions.listing import Listing, SortOrder
+from opencode_sync.desktop.sessions.record import record_of, records_of
 from opencode_sync.desktop.sessions.titles import shown_title
 from opencode_sync.types import OcSessionInfo
 
@@ -19,6 +22,10 @@ def listing_of(*sessions: OcSessionInfo) -> Listing:
 
 def ids(listing: Listing) -> list[int]:
     return [int(record.id.removeprefix("ses_")) for record in listing.rows]
+
+
+def id_of(number: int) -> str:
+    return session(number).id
 
 
 def test_an_empty_list_has_one_empty_page() -> None:
@@ -113,13 +120,88 @@ def test_a_title_is_shown_on_one_line_and_in_its_own_script() -> None:
 def test_changes_keep_search_order_and_page() -> None:
     listing = listing_of(*(session(each, updated=each) for each in range(12)))
     listing.go_to(1)
-    listing.change([record_of(session(5, "renamed", updated=100))], ["ses_" + "0" * 25 + "1"])
+    changed = record_of(session(5, "renamed", updated=100))
+    assert listing.change([changed, record_of(session(99, "not listed"))]) == [changed]
+    assert listing.remove([id_of(1), id_of(99)])
+    assert not listing.remove([id_of(1)])
+    assert listing.change([record_of(session(99))]) == []
     assert ids(listing) == [5]
     assert listing.total == 11
     assert listing.page_of(f"ses_{5:026d}") == 1
     listing.search("renamed")
     assert ids(listing) == [5]
     assert listing.page_of(f"ses_{6:026d}") is None
+
+
+def shown_titles(listing: Listing) -> list[str]:
+    return sorted(record.title for record in listing.rows)
+
+
+def test_what_changes_while_the_list_is_read_is_newer_than_the_answer() -> None:
+    listing = listing_of(session(1, "old"), session(2), session(3))
+    listing.begin_reading()
+    answer = records_of([session(1, "old"), session(2), session(3)])
+    listing.change([record_of(session(1, "half")), record_of(session(1, "new"))])
+    listing.remove([id_of(2)])
+    listing.add(record_of(session(4, "created")))
+    listing.replace(answer)
+    assert shown_titles(listing) == ["Session 3", "created", "new"]
+
+
+def test_what_is_created_and_changed_while_the_list_is_read_is_there_and_as_it_is_now() -> None:
+    listing = listing_of()
+    listing.begin_reading()
+    for number in (1, 2):
+        listing.add(record_of(session(number, "created")))
+    listing.change([record_of(session(1, "named"))])
+    listing.remove([id_of(2)])
+    listing.replace({})
+    assert shown_titles(listing) == ["named"]
+
+
+def test_what_is_heard_of_sessions_before_the_first_list_counts_for_those_in_it() -> None:
+    """Others may be another project's."""
+    listing = Listing()
+    listing.begin_reading()
+    listing.change([record_of(session(1, "new")), record_of(session(9, "elsewhere"))])
+    listing.remove([id_of(2)])
+    assert listing.total == 0
+    listing.replace(records_of([session(1, "old"), session(2)]))
+    assert shown_titles(listing) == ["new"]
+
+
+def test_what_was_changed_before_a_reading_began_its_answer_knows() -> None:
+    listing = listing_of(session(1, "old"), session(2))
+    listing.begin_reading()
+    listing.change([record_of(session(1, "ours"))])
+    listing.remove([id_of(2)])
+    listing.begin_reading()
+    listing.replace(records_of([session(1, "by others"), session(2)]))
+    assert shown_titles(listing) == ["Session 2", "by others"]
+
+
+def test_what_changed_while_a_list_was_read_in_vain_is_not_kept() -> None:
+    listing = listing_of(session(1, "old"))
+    listing.begin_reading()
+    listing.remove([id_of(1)])
+    listing.give_up_reading()
+    listing.replace(records_of([session(1, "another backend's")]))
+    assert shown_titles(listing) == ["another backend's"]
+
+
+def test_a_word_that_is_searched_many_times_is_looked_for_once() -> None:
+    class Counted(str):
+        looks = 0
+
+        def __contains__(self, word: object) -> bool:
+            Counted.looks += 1
+            return super().__contains__(word)  # type: ignore[operator]
+
+    record = replace(record_of(session(1)), searched=Counted("session 1"))
+    listing = Listing()
+    listing.replace({record.id: record})
+    listing.search("s " * 100)
+    assert (listing.matching, Counted.looks) == (1, 1)
 
 
 def test_a_session_is_found_on_whichever_page() -> None:

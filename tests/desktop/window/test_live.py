@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from opencode_sync import IpcConfig
@@ -122,6 +123,23 @@ def test_missing_events_have_the_list_read_anew(
     qtbot.waitUntil(lambda: titles(window) == ["Session 3"], timeout=PATIENCE)
 
 
+def test_gaps_that_never_stop_put_nothing_off(window: MainWindow) -> None:
+    live = window.sessions._live
+    starts: list[None] = []
+
+    class Running:
+        def isActive(self) -> bool:
+            return True
+
+        def start(self) -> None:
+            starts.append(None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live, "_timer", Running())
+        live._missed(1)
+    assert starts == []
+
+
 def test_a_backend_without_events_is_no_error(
     qtbot: QtBot, store: Gateway, loaded: OpenWindow
 ) -> None:
@@ -152,3 +170,102 @@ def test_a_session_that_cannot_be_read_anew_stays_as_it_is(
     window.sessions.update_session(f"ses_{1:026d}")
     qtbot.waitUntil(held.begun.is_set, timeout=PATIENCE)
     assert titles(window) == ["Session 1", "Session 2"]
+
+
+# --- While the list is read ---
+
+
+def begin_slow_reading(qtbot: QtBot, window: MainWindow, backend: Backend) -> Held:
+    """Have the list read by a backend that has looked already, and takes its time to say so."""
+    held = backend.script["list_sessions"] = Held(lambda: [session(1), session(2, updated=60)])
+    window.sessions.load()
+    qtbot.waitUntil(held.begun.is_set, timeout=PATIENCE)
+    return held
+
+
+def end_reading(qtbot: QtBot, window: MainWindow, held: Held) -> None:
+    with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
+        held.go_on.set()
+
+
+def test_what_the_user_did_while_the_list_was_read_stays_done(
+    qtbot: QtBot, window: MainWindow, backend: Backend
+) -> None:
+    page = window.sessions
+    held = begin_slow_reading(qtbot, window, backend)
+    backend.script["delete_session"] = lambda session_id: True
+    backend.script["create_session"] = lambda title: session(3, "created", updated=90)
+    page.parts.view.select_row(0)
+    page._delete(page.parts.view.current)
+    qtbot.waitUntil(lambda: titles(window) == ["Session 2"], timeout=PATIENCE)
+    page._do_rename(session(2).id, "renamed")
+    qtbot.waitUntil(lambda: titles(window) == ["renamed"], timeout=PATIENCE)
+    with qtbot.waitSignal(page.session_chosen, timeout=PATIENCE):
+        page.create_session()
+    end_reading(qtbot, window, held)
+    assert sorted(titles(window)) == ["created", "renamed"]
+    with qtbot.waitSignal(page.loaded, timeout=PATIENCE):
+        page.load()  # begun after all that: the backend's word counts again
+    assert titles(window) == ["Session 1", "Session 2"]
+
+
+def test_what_others_did_while_the_list_was_read_stays_done(
+    qtbot: QtBot, window: MainWindow, backend: Backend
+) -> None:
+    held = begin_slow_reading(qtbot, window, backend)
+    backend.streams[0].push(updated(2, "renamed"))
+    backend.streams[0].push(deleted(1))
+    qtbot.waitUntil(lambda: titles(window) == ["renamed"], timeout=PATIENCE)
+    end_reading(qtbot, window, held)
+    assert titles(window) == ["renamed"]
+
+
+def test_a_reading_is_ended_however_many_sessions_are_created_meanwhile(
+    qtbot: QtBot, window: MainWindow, backend: Backend
+) -> None:
+    page = window.sessions
+    held = begin_slow_reading(qtbot, window, backend)
+    for _ in range(3):
+        with qtbot.waitSignal(page._live.outdated, timeout=PATIENCE):
+            backend.streams[0].push(created(3))
+    read: list[None] = []
+    again = Held(lambda: [session(3)])
+    again.go_on.set()
+    backend.script["list_sessions"] = lambda: (read.append(None), again())[1]
+    with qtbot.waitSignal(page.loaded, timeout=PATIENCE):
+        held.go_on.set()
+    assert titles(window) == ["Session 1", "Session 2"]
+    assert page.is_loading  # once more, for what was created after it had been begun
+    with qtbot.waitSignal(page.loaded, timeout=PATIENCE):
+        pass
+    assert (titles(window), len(read), page.is_loading) == (["Session 3"], 1, False)
+
+
+def test_a_reading_that_failed_is_not_repeated_behind_ones_back(
+    qtbot: QtBot, window: MainWindow, backend: Backend
+) -> None:
+    def refuse() -> None:
+        raise BackendError(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, "it broke")
+
+    held = backend.script["list_sessions"] = Held(refuse)
+    window.sessions.load()
+    qtbot.waitUntil(held.begun.is_set, timeout=PATIENCE)
+    window.sessions._live.outdated.emit()
+    with qtbot.waitSignal(window.sessions.failed, timeout=PATIENCE):
+        held.go_on.set()
+    assert not window.sessions.is_loading
+
+
+def test_who_reads_the_list_upon_its_end_reads_it_once(
+    qtbot: QtBot, window: MainWindow, backend: Backend
+) -> None:
+    page = window.sessions
+    held = begin_slow_reading(qtbot, window, backend)
+    page._live.outdated.emit()
+    read: list[None] = []
+    backend.script["list_sessions"] = lambda: (read.append(None), [session(3)])[1]
+    page.loaded.connect(page.load, Qt.ConnectionType.SingleShotConnection)
+    end_reading(qtbot, window, held)
+    with qtbot.waitSignal(page.loaded, timeout=PATIENCE):
+        pass
+    assert (titles(window), len(read), page.is_loading) == (["Session 3"], 1, False)

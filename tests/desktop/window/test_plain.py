@@ -13,7 +13,7 @@ from opencode_sync.desktop.chat import ChatPane
 from opencode_sync.desktop.main_window import MainWindow
 from opencode_sync.desktop.plain import plain_tooltip
 from opencode_sync.desktop.service import Service
-from opencode_sync.desktop.sessions.listing import record_of
+from opencode_sync.desktop.sessions.record import record_of
 from opencode_sync.desktop.settings import WindowSettings
 
 from .conftest import PATIENCE, Backend, OpenWindow, close, session, titles

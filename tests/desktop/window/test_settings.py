@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,18 @@ def test_nonsense_reads_as_the_default(store: QSettings) -> None:
     assert settings.port == 0
 
 
+@pytest.mark.parametrize("digits", ["9" * 5000, "9" * 400, "-1", "\u0663", "1e3", "7" * 7])
+def test_a_number_that_cannot_be_reads_as_the_default(
+    store: QSettings, digits: str, scripted: IpcConfig, loaded: OpenWindow, settings: WindowSettings
+) -> None:
+    for key in ("sessions/page", "address/port"):
+        store.setValue(key, digits)
+        settings._store.setValue(key, digits)
+    assert (WindowSettings(store).page, WindowSettings(store).port) == (0, 0)
+    window = loaded(scripted)
+    assert (window.sessions.page, window.first_run.port.text()) == (0, "")
+
+
 def test_what_is_saved_is_there_next_time(store: QSettings) -> None:
     settings = WindowSettings(store)
     settings.port = 4096
@@ -78,3 +91,28 @@ def test_what_is_saved_is_there_next_time(store: QSettings) -> None:
 def test_without_a_store_it_is_this_users_own(tmp_path: Path) -> None:
     settings = WindowSettings()
     assert settings._store.organizationName() == "opencode-sync"
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="other systems keep it elsewhere")
+def test_nobody_else_reads_what_was_not_sent(store: QSettings) -> None:
+    file = Path(store.fileName())
+    settings = WindowSettings(store)
+    settings.port = 4096
+    settings.save()
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.chmod(0o644)  # as an older version has left it
+    settings.port = 4097
+    settings.save()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert WindowSettings(QSettings(str(file), QSettings.Format.IniFormat)).port == 4097
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="other systems keep it elsewhere")
+def test_a_place_that_takes_no_settings_is_told_in_the_log(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = WindowSettings(
+        QSettings(str(tmp_path / "file" / "x.ini"), QSettings.Format.IniFormat)
+    )
+    settings.port = 4096
+    settings.save()
+    assert settings.port == 4096

@@ -1,7 +1,9 @@
 """One trace of a blocking call, from here through the gateway to OpenCode's HTTP answer.
 
-    pip install 'opencode-sync-sdk[gateway,otel]' opentelemetry-sdk
-    python traced.py
+From a clone of the repository:
+
+    pip install -e '.[gateway,otel]' opentelemetry-sdk
+    python docs/examples/traced.py
 
 A program in production gives its own ``TracerProvider``, whose exporter sends the spans away; this
 one keeps them and prints them as a tree.

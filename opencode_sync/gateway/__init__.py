@@ -14,6 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from opencode_sync.extras import needs_gateway
 from opencode_sync.gateway.backends.base import Backend, BackendError
 from opencode_sync.gateway.gateway import Gateway, GatewayError
 from opencode_sync.gateway.limits import GatewayLimits
@@ -41,5 +42,6 @@ _HEAVY = {
 
 def __getattr__(name: str) -> Any:
     if name in _HEAVY:
-        return getattr(import_module(_HEAVY[name]), name)
+        with needs_gateway(name):
+            return getattr(import_module(_HEAVY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

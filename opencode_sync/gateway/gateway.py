@@ -69,7 +69,7 @@ class Gateway:
         *,
         port: int = 0,
         auth_token: str | None = None,
-        runtime_file: Path | None = None,
+        runtime_file: str | os.PathLike[str] | None = None,
         limits: GatewayLimits | None = None,
         tracer_provider: TracerProvider | None = None,
     ) -> None:
@@ -77,7 +77,7 @@ class Gateway:
         self._wanted_port = _checked_port(port)
         self._auth_token = _checked_token(auth_token)
         remember_secret(self._auth_token)
-        self._runtime_file = runtime_file
+        self._runtime_file = None if runtime_file is None else Path(runtime_file)
         self._limits = limits or GatewayLimits()
         self._workers = WorkerPool("opencode-sync-gateway-worker")
         self._peers = Peers(

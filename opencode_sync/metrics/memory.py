@@ -82,22 +82,22 @@ class MetricsSnapshot:
 
 
 class _Times(NamedTuple):
-    """The newest times of one kind. What is behind ``count`` in the list is not among them yet."""
+    """The newest times of one kind. What is behind ``end`` in the list is not among them yet."""
 
     seconds: list[float]
-    count: int = 0
+    end: int = 0
 
     def plus(self, new: list[float]) -> _Times:
         """Return these and newer ones. These stay as they are, though the list is the same."""
-        seconds, count = self
-        if count > 2 * _KEPT:
-            seconds, count = seconds[count - _KEPT : count], _KEPT
-        seconds[count:] = new
-        return _Times(seconds, count + len(new))
+        seconds, end = self
+        if end > 2 * _KEPT:
+            seconds, end = seconds[end - _KEPT : end], _KEPT
+        seconds[end:] = new
+        return _Times(seconds, end + len(new))
 
     def newest(self) -> tuple[float, ...]:
         """Return those that are kept."""
-        return tuple(self.seconds[max(0, self.count - _KEPT) : self.count])
+        return tuple(self.seconds[max(0, self.end - _KEPT) : self.end])
 
 
 class _Operation(NamedTuple):

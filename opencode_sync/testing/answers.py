@@ -16,11 +16,11 @@ from opencode_sync.operations import config, providers, replies, servers, sessio
 from opencode_sync.operations.base import PUSHES, Operation
 from opencode_sync.prompts import PromptResult
 from opencode_sync.testing.envelope import FIELDS
-from opencode_sync.wire import ext_event_pb2, ipc_pb2
-from opencode_sync.wire.ext_prompt_pb2 import IpcRunResult
+from opencode_sync.wire import ext_event_pb2, ext_prompt_pb2, ipc_pb2
+from opencode_sync.wire.ext_prompt_pb2 import IpcPromptRequest, IpcRunResult
 from opencode_sync.wire.oc_message_pb2 import OcAssistantMessage, OcMessage
 
-__all__ = ["Answer", "Value", "as_answer"]
+__all__ = ["Answer", "Value", "as_answer", "is_text", "said", "wants_text"]
 
 Value = Message | PromptResult | Sequence[Any] | bool | None
 """What a method of the client returns, the answer's message itself, or a ``str`` as what the model
@@ -38,6 +38,9 @@ _OPERATIONS: Final[Mapping[str, Operation[Any]]] = {
 """All that answer with one message that does not depend on the call."""
 
 _PROMPT: Final = "prompt"
+_TEXT: Final = "text"
+_MESSAGE_ID: Final = "msg_1"
+_PART_ID: Final = "prt_1"
 _STREAMS: Final = frozenset({_PROMPT, "subscribe"})
 
 
@@ -76,6 +79,43 @@ def as_answer(operation: str, value: object, request: Any = None) -> Message:
     )
 
 
+def said(text: str, request: Any) -> ext_event_pb2.IpcEventPush:
+    """Return the push of a piece of what the model says.
+
+    Args:
+        text: The piece.
+        request: The prompt.
+    """
+    delta = ext_event_pb2.IpcDelta(
+        session_id=request.session_id,
+        message_id=_MESSAGE_ID,
+        part_id=_PART_ID,
+        part_type=_TEXT,
+        text=text,
+    )
+    event = ext_event_pb2.IpcEvent(
+        type="message.part.delta", session_id=request.session_id, delta=delta
+    )
+    return ext_event_pb2.IpcEventPush(event=event)
+
+
+def is_text(message: Message) -> bool:
+    """Return whether a message is a push of what the model says."""
+    return (
+        isinstance(message, ext_event_pb2.IpcEventPush)
+        and message.event.HasField("delta")
+        and message.event.delta.part_type in (_TEXT, "")
+    )
+
+
+def wants_text(request: Message) -> bool:
+    """Return whether a request is a prompt whose client reads a stream."""
+    return (
+        isinstance(request, IpcPromptRequest)
+        and request.events == ext_prompt_pb2.IPC_RUN_EVENTS_ALL
+    )
+
+
 def _answer_of(operation: str) -> str:
     # ``unsubscribe`` is the wire's; the client has no operation for it.
     known = _OPERATIONS.get(operation)
@@ -107,8 +147,13 @@ def _gives(result: Callable[[Any], object], made: Message, value: object) -> boo
 
 def _run_result(value: str | PromptResult, session_id: str) -> IpcRunResult:
     if isinstance(value, str):
-        said = OcAssistantMessage(role="assistant", session_id=session_id, text=value)
-        messages = [OcMessage(assistant=said)]
+        answer = OcAssistantMessage(
+            id=_MESSAGE_ID, role="assistant", session_id=session_id, text=value
+        )
+        part = answer.parts.add().text
+        part.id, part.type, part.text = _PART_ID, _TEXT, value
+        part.session_id, part.message_id = session_id, _MESSAGE_ID
+        messages = [OcMessage(assistant=answer)]
         return IpcRunResult(session_id=session_id, messages=messages, finish="stop")
     return IpcRunResult(
         session_id=value.session_id,

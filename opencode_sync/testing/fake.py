@@ -12,6 +12,7 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.operations import Folder
 from opencode_sync.reconnect import ReconnectPolicy
+from opencode_sync.testing.checks import check_all, check_count
 from opencode_sync.testing.envelope import check_operation
 from opencode_sync.testing.failures import Failure, check_failure, instance_of
 from opencode_sync.testing.fake_backend import FakeBackend
@@ -118,10 +119,43 @@ class FakeIpcClient(IpcClient):
         """Make a link to this fake's backend, for other clients: what ``IpcClient`` takes.
 
         So something may come between the two: ``Recorder(path, fake.transport_factory)``,
-        ``FaultyTransports(fake.transport_factory, plan)``. ``calls``, and failures by ``fail_next``
-        and ``fail_always``, are those of the fake itself.
+        ``FaultyTransports(fake.transport_factory, plan)``; see ``client``. ``calls``, and failures
+        by ``fail_next`` and ``fail_always``, are those of the fake itself.
         """
         return self._fake.links.transport(config, options)
+
+    def client(
+        self,
+        *,
+        options: IpcClientOptions | None = None,
+        metrics: Metrics | None = None,
+        reconnect: ReconnectPolicy | None = ReconnectPolicy(),  # noqa: B008 - it is immutable
+        transport_factory: TransportFactory | None = None,
+        directory: Folder = None,
+    ) -> IpcClient:
+        """Return another client of this fake's backend, not connected yet.
+
+        Example::
+
+            with Recorder("recordings/x.json", fake.transport_factory) as recorder:
+                with fake.client(transport_factory=recorder) as client:
+                    program_under_test(client)
+
+        Args:
+            options: As for ``IpcClient``.
+            metrics: As for ``IpcClient``.
+            reconnect: As for ``IpcClient``.
+            transport_factory: What comes between, around the method of the same name.
+            directory: As for ``IpcClient``.
+        """
+        return IpcClient(
+            _CONFIG,
+            options=options,
+            metrics=metrics,
+            reconnect=reconnect,
+            transport_factory=transport_factory or self.transport_factory,
+            directory=directory,
+        )
 
     # --- What there is ---
 
@@ -158,7 +192,12 @@ class FakeIpcClient(IpcClient):
             self._fake.store.healthy = healthy
 
     def set_agents(self, *agents: OcAgentInfo) -> None:
-        """Say what ``list_agents`` returns; a prompt with another one fails from now on."""
+        """Say what ``list_agents`` returns; a prompt with another one fails from now on.
+
+        Raises:
+            IpcArgumentError: one is none; nothing has changed.
+        """
+        check_all("agents", agents, OcAgentInfo)
         with self._fake.lock:
             self._fake.store.agents[:] = agents
             self._fake.names.agents_are_known = True
@@ -168,7 +207,11 @@ class FakeIpcClient(IpcClient):
 
         A prompt with another model fails from now on, as it does in production:
         ``IpcPromptError`` of kind ``unknown_model``. Without this the fake takes any.
+
+        Raises:
+            IpcArgumentError: one is none; nothing has changed.
         """
+        check_all("models", models, OcModelInfo)
         with self._fake.lock:
             self._fake.store.models[:] = models
             self._fake.names.models_are_known = True
@@ -190,8 +233,10 @@ class FakeIpcClient(IpcClient):
             **attributes: What is not typical about it: any attribute of the class, or ``message``.
 
         Raises:
-            IpcArgumentError: there is no such operation, error or attribute.
+            IpcArgumentError: there is no such operation, error or attribute, or ``times`` is no
+                whole number of at least 1.
         """
+        check_count("times", times)
         self._log.fail_next(operation, check_failure(error, attributes), times)
 
     def fail_always(self, operation: str, error: Failure, **attributes: Any) -> None:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Links", "ServedLink"]
 
 _LOOK_AGAIN: Final = 0.01
-"""Seconds between two looks at an event: it cannot be waited for together with a message."""
+"""Seconds between two looks at a user's event. It cannot be waited for together with a message and
+the link's end, and a thread that waited for it alone could not be ended while nobody sets it."""
 
 _FIRST_MESSAGE: Final = 30.0
 _JOINED: Final = 5.0

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 # Attributes of a test's item; pytest has had a stash for them since 7.0 only.
-_FAILED: Final = "_opencode_sync_failed"
+_PASSED: Final = "_opencode_sync_passed"
 _FAULTS: Final = "_opencode_sync_faults"
 _FAULTS_SHOWN: Final = "opencode_sync faults (give a plan in the faults' place to have it again)"
 
@@ -74,12 +74,14 @@ def opencode_script(request: pytest.FixtureRequest) -> Iterator[ScriptedBackend]
     """A ``ScriptedBackend`` that is verified when the test has passed."""
     from opencode_sync.testing.scripted import ScriptedBackend
 
+    setattr(request.node, _PASSED, False)  # it may be run again
     backend = ScriptedBackend()
     try:
         yield backend
     finally:
         backend.close()
-    if not hasattr(request.node, _FAILED):  # which says enough
+    # One that failed, was skipped, or did not begin, says enough.
+    if getattr(request.node, _PASSED):
         backend.verify()
 
 
@@ -96,15 +98,18 @@ def opencode_faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
         yield faults
 
 
-@pytest.hookimpl(hookwrapper=True)  # known to every pluggy; wrapper=True is since 1.2
+# The outermost, which sees what others make of it: a skip, an expected failure.
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)  # known to every pluggy; wrapper is since 1.2
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
-    """Note that a test failed, and show its faults."""
+    """Note whether a test passed, and show the faults of one that failed."""
     outcome = yield
     if outcome.excinfo is not None:  # another plugin's failure, which is not to be hidden
         return
     report = outcome.get_result()
-    if report.when == "call" and report.failed:
-        setattr(item, _FAILED, True)
+    if report.when != "call":
+        return
+    setattr(item, _PASSED, report.passed)
+    if report.failed:
         faults: Faults | None = getattr(item, _FAULTS, None)
         if faults is not None and (plans := faults.report()):
             report.sections.append((_FAULTS_SHOWN, plans))

@@ -28,6 +28,7 @@ from opencode_sync.testing.conversation import (
 )
 from opencode_sync.testing.envelope import unwrap
 from opencode_sync.testing.masking import Masker, map_strings
+from opencode_sync.testing.wrapping import WrappingTransport
 from opencode_sync.transport.base import Transport, TransportClosed, TransportFactory
 from opencode_sync.wire import ipc_pb2
 from opencode_sync.wire.ext_event_pb2 import IpcDelta, IpcEventPush
@@ -217,37 +218,19 @@ def _websocket(config: IpcConfig, options: IpcClientOptions) -> Transport:
     return WebSocketTransport(config, options)
 
 
-class _RecordingTransport(Transport):
+class _RecordingTransport(WrappingTransport):
     """A transport around another one, which notes what passes."""
 
     def __init__(self, inner: Transport, number: int, note: Callable[[_Noted], None]) -> None:
-        self.endpoint = inner.endpoint
-        self._inner = inner
+        super().__init__(inner)
         self._number = number
         self._note = note
         self._ours = False
         """Whether this side has ended the link."""
 
-    @property
-    def last_received_at(self) -> float:  # type: ignore[override]  # it is only read
-        """See ``Transport``."""
-        return self._inner.last_received_at
-
-    @property
-    def on_output_due(self) -> Callable[[], None]:
-        """Handed on to the inner transport."""
-        return self._inner.on_output_due
-
-    @on_output_due.setter
-    def on_output_due(self, callback: Callable[[], None]) -> None:
-        self._inner.on_output_due = callback
-
-    def connect(self, deadline: Deadline) -> None:
-        self._inner.connect(deadline)
-
     def receive(self, deadline: Deadline | None = None) -> bytes:
         try:
-            data = self._inner.receive(deadline)
+            data = super().receive(deadline)
         except TransportClosed as end:
             if not self._ours:
                 self._note(_Noted(self._number, end=end))
@@ -258,25 +241,12 @@ class _RecordingTransport(Transport):
     def send(self, messages: Sequence[bytes]) -> None:
         for each in messages:  # first, so that no answer can come before its request
             self._note(_Noted(self._number, bytes(each), sent=True))
-        self._inner.send(messages)
-
-    def flush(self, deadline: Deadline) -> bool:
-        return self._inner.flush(deadline)
-
-    @property
-    def output_due(self) -> bool:
-        return self._inner.output_due
-
-    def ping(self) -> None:
-        self._inner.ping()
+        super().send(messages)
 
     def close(self, code: int, reason: str, deadline: Deadline) -> None:
         self._ours = True
-        self._inner.close(code, reason, deadline)
+        super().close(code, reason, deadline)
 
     def abort(self) -> None:
         self._ours = True
-        self._inner.abort()
-
-    def dispose(self) -> None:
-        self._inner.dispose()
+        super().abort()

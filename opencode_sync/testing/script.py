@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Self
 
 from google.protobuf.message import Message
 
 from opencode_sync.errors import IpcArgumentError
-from opencode_sync.testing.answers import Answer, as_answer
+from opencode_sync.testing.answers import Answer, as_answer, said
+from opencode_sync.testing.checks import check_count
 from opencode_sync.testing.envelope import check_operation, describe, error_answer
 from opencode_sync.testing.masking import fields_of
 from opencode_sync.wire import ext_event_pb2, ipc_pb2
@@ -56,7 +58,7 @@ class Expectation:
     Its methods add one step each, and return it::
 
         backend.expect("create_session", title="x").answer(session, after=0.1)
-        backend.expect("prompt").push(event).push(event).answer(result)
+        backend.expect("prompt").push("It sells ").push("shoes.").answer("It sells shoes.")
 
     All steps take ``after``: seconds since the step before, or a ``threading.Event`` that has to be
     set. It is written by one thread before the request comes.
@@ -93,8 +95,9 @@ class Expectation:
 
         Args:
             message: ``True``, a list of sessions, a session, None, ...; to a prompt also a ``str``,
-                which is what the model says. Or a function that returns one of these, and is
-                called with the request's payload.
+                which is what the model says: a stream gets it as one ``TextDelta`` before the
+                result, unless text was pushed to it. Or a function that returns one of these, and
+                is called with the request's payload.
             after: See the class.
 
         Raises:
@@ -103,13 +106,26 @@ class Expectation:
         """
         return self._send(message, after)
 
-    def push(self, *events: Message, after: After = None) -> Self:
+    def push(self, *events: Message | str, after: After = None) -> Self:
         """Send events before the answer: to a prompt, or to a subscription.
 
-        A subscription is confirmed by itself before the first.
+        A ``str`` is a piece of what the model says to a prompt. A subscription is confirmed by
+        itself before the first.
+
+        Raises:
+            IpcArgumentError: that is no push of this operation's.
         """
         for event in events:
-            self._send(event, after)
+            if not isinstance(event, str):
+                self._send(event, after)
+            elif self.operation == "prompt":
+                self._send(partial(said, event), after)
+            else:
+                raise IpcArgumentError(
+                    f"events holds the text {event!r:.60}, which {self.operation} does not push; "
+                    "give an IpcEvent",
+                    field="events",
+                )
             after = None
         return self
 
@@ -141,10 +157,7 @@ class Expectation:
         Raises:
             IpcArgumentError: that is no number of times.
         """
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise IpcArgumentError(
-                f"count is {count!r}; give a whole number of at least 1", field="count"
-            )
+        check_count("count", count)
         self.wanted = count
         return self
 

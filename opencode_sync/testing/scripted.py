@@ -12,7 +12,7 @@ from opencode_sync.client import IpcClient
 from opencode_sync.config import IpcConfig
 from opencode_sync.operations import Folder
 from opencode_sync.reconnect import ReconnectPolicy
-from opencode_sync.testing.answers import as_answer
+from opencode_sync.testing.answers import as_answer, is_text, said, wants_text
 from opencode_sync.testing.checked import Checked
 from opencode_sync.testing.envelope import error_answer, unwrap
 from opencode_sync.testing.peer import Links, ServedLink
@@ -22,7 +22,7 @@ from opencode_sync.wire import ext_operations_pb2, ipc_pb2
 if TYPE_CHECKING:
     from opencode_sync.metrics import Metrics
     from opencode_sync.options import IpcClientOptions
-    from opencode_sync.transport.base import Transport
+    from opencode_sync.transport.base import Transport, TransportFactory
 
 __all__ = ["ScriptedBackend"]
 
@@ -91,19 +91,21 @@ class ScriptedBackend(Checked):
         options: IpcClientOptions | None = None,
         metrics: Metrics | None = None,
         reconnect: ReconnectPolicy | None = None,
+        transport_factory: TransportFactory | None = None,
         directory: Folder = None,
     ) -> IpcClient:
         """Return a client of this backend, not connected yet.
 
         The arguments are those of ``IpcClient``. By default it does not come back after its
-        connection was lost, so that no request is repeated.
+        connection was lost, so that no request is repeated. A ``transport_factory`` is what comes
+        between, around the method of the same name: faults, a recorder.
         """
         return IpcClient(
             _CONFIG,
             options=options,
             metrics=metrics,
             reconnect=reconnect,
-            transport_factory=self.transport_factory,
+            transport_factory=transport_factory or self.transport_factory,
             directory=directory,
         )
 
@@ -194,6 +196,8 @@ class _Answering:
         self._operation = expectation.operation
         self._name = str(expectation)
         self._actions = iter(tuple(expectation.actions))
+        self._has_said = False
+        """Whether the model's text was pushed, or a part of it."""
         if not expectation.actions:
             self._fail(
                 f"{self._name} was expected, but nothing said what then: add answer(), "
@@ -226,6 +230,9 @@ class _Answering:
                 answer = action.answer
                 value = answer(self._payload) if callable(answer) else answer
                 message = as_answer(self._operation, value, self._payload)
+                self._has_said = self._has_said or is_text(message)
+                if isinstance(value, str) and not self._has_said and wants_text(self._payload):
+                    self._link.send(self._request_id, said(value, self._payload))
                 self._link.send(self._request_id, message)
             # A user's function may raise anything; pytest.fail is no Exception.
             except BaseException as error:  # noqa: BLE001

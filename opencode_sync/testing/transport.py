@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -23,6 +23,7 @@ from opencode_sync.errors import IpcArgumentError
 from opencode_sync.testing.faults import OF_BYTES, Direction, Fault, FaultKind
 from opencode_sync.testing.lane import Lane
 from opencode_sync.testing.plan import FaultPlan, Injection, Journal, check_plan
+from opencode_sync.testing.wrapping import WrappingTransport
 from opencode_sync.transport.base import (
     Transport,
     TransportClosed,
@@ -90,7 +91,7 @@ class FaultyTransports:
         return f"FaultyTransports({self.plan!r})"
 
 
-class FaultyTransport(Transport):
+class FaultyTransport(WrappingTransport):
     """One link with faults around a transport without. See ``Transport`` for who may call what."""
 
     def __init__(
@@ -113,8 +114,7 @@ class FaultyTransport(Transport):
             IpcArgumentError: the plan is none, or a fault of it needs a proxy.
         """
         _check(plan)
-        self.endpoint = inner.endpoint
-        self._inner = inner
+        super().__init__(inner)
         self._plan = plan
         self._connection = connection
         self._journal = journal or Journal()
@@ -135,15 +135,6 @@ class FaultyTransport(Transport):
         """When something came in that was not swallowed."""
         since = self._incoming.silent_since
         return self._inner.last_received_at if since is None else since
-
-    @property
-    def on_output_due(self) -> Callable[[], None]:
-        """Handed on to the inner transport."""
-        return self._inner.on_output_due
-
-    @on_output_due.setter
-    def on_output_due(self, callback: Callable[[], None]) -> None:
-        self._inner.on_output_due = callback
 
     # --- The reader ---
 
@@ -197,9 +188,6 @@ class FaultyTransport(Transport):
                 raise TransportTimeout("no message came in time") from error
         else:
             lane.take(data)
-
-    def dispose(self) -> None:
-        self._inner.dispose()
 
     # --- The writer ---
 

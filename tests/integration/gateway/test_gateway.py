@@ -29,9 +29,12 @@ from tests.unit.gateway.doubles import (
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
-def test_runtime_file_holds_port_and_token_while_it_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [Path, str])
+def test_runtime_file_holds_port_and_token_while_it_runs(
+    tmp_path: Path, kind: type[Path] | type[str]
+) -> None:
     path = tmp_path / "own" / "gateway.json"
-    with Gateway(ScriptedBackend(), runtime_file=path) as gateway:
+    with Gateway(ScriptedBackend(), runtime_file=kind(path)) as gateway:
         assert json.loads(path.read_text()) == {
             "port": gateway.port,
             "auth_token": gateway.auth_token,

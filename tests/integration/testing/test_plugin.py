@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -72,6 +73,79 @@ def test_that_fails_alone():
 """
 
 
+_ENDS: Final = """
+import unittest
+
+import pytest
+
+
+@pytest.fixture
+def expected(opencode_script):
+    opencode_script.expect("list_sessions").answer([])
+
+
+@pytest.fixture
+def broken(expected):
+    raise RuntimeError("no database")
+
+
+def test_skips(expected):
+    pytest.skip("not here")
+
+
+def test_is_expected_to_fail(expected):
+    pytest.xfail("not yet")
+
+
+@pytest.mark.xfail
+def test_fails_as_marked(expected):
+    assert not "the reason"
+
+
+@pytest.mark.xfail(strict=True)
+def test_passes_though_marked(expected):
+    pass
+
+
+def test_does_not_begin(expected, broken):
+    pass
+
+
+class TestCase(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def script(self, expected):
+        pass
+
+    def test_skips(self):
+        self.skipTest("not here")
+
+
+def test_passes(expected):
+    pass
+
+
+runs = []
+
+
+def test_passes_when_it_is_run_again(expected):
+    runs.append(1)
+    assert len(runs) > 1
+"""
+
+# What plugins do that run tests again: the whole of it, for the same item.
+_AGAIN: Final = """
+from _pytest.runner import runtestprotocol
+
+
+def pytest_runtest_protocol(item, nextitem):
+    if not item.name.endswith("again"):
+        return None
+    for log in False, True:
+        item._initrequest()
+        runtestprotocol(item, nextitem=nextitem, log=log)
+    return True
+"""
+
 _BROKEN_PLUGIN: Final = """
 import pytest
 
@@ -124,6 +198,18 @@ def test_a_suite_uses_the_fixtures(tmp_path: Path) -> None:
     assert "list_agents() never came" not in output
     assert output.count("opencode_sync faults") == 1
     assert "FaultPlan([Fault.drop(message=3)], seed=" in output
+
+
+def test_a_script_is_verified_when_its_test_has_passed_and_only_then(tmp_path: Path) -> None:
+    (tmp_path / "test_suite.py").write_text(_ENDS, "utf-8")
+    (tmp_path / "conftest.py").write_text(_AGAIN, "utf-8")
+    ended = run_pytest(tmp_path, "-q", "-rA")
+    output = ended.stdout + ended.stderr
+    assert "1 failed, 2 passed, 2 skipped, 2 xfailed, 3 errors" in output, output
+    verified = re.findall(r"^E .*list_sessions\(\) never came", output, re.MULTILINE)
+    assert len(verified) == 2
+    errors = re.findall(r"^ERROR .*::(\w+)", output, re.MULTILINE)
+    assert errors == ["test_does_not_begin", "test_passes", "test_passes_when_it_is_run_again"]
 
 
 def test_the_plugin_itself_brings_nothing_along() -> None:

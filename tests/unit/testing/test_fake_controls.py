@@ -347,6 +347,25 @@ def test_an_agent_that_is_not_there_fails_as_in_production(fake: FakeIpcClient) 
     assert caught.value.kind == "unknown_agent"
 
 
+@pytest.mark.parametrize("times", [0, -1, 1.5, True, "2", None])
+def test_what_is_no_number_of_times_is_refused_at_once(fake: FakeIpcClient, times: object) -> None:
+    with pytest.raises(IpcArgumentError, match=r"times is .*at least 1") as caught:
+        fake.fail_next("list_sessions", IpcServerError, times)  # type: ignore[arg-type]
+    assert caught.value.field == "times"
+    assert fake.list_sessions() == []
+
+
+def test_what_are_no_models_or_agents_replaces_none(fake: FakeIpcClient) -> None:
+    fake.set_models(OcModelInfo(id="m", provider_id="p"))
+    fake.set_agents(OcAgentInfo(name="build"))
+    with pytest.raises(IpcArgumentError, match=r"models holds 'x'; give .* OcModelInfo"):
+        fake.set_models(OcModelInfo(id="new"), "x")  # type: ignore[arg-type]
+    with pytest.raises(IpcArgumentError, match=r"agents holds 'x'; give .* OcAgentInfo"):
+        fake.set_agents("x")  # type: ignore[arg-type]
+    assert [each.id for each in fake.list_models().models] == ["m"]
+    assert [each.name for each in fake.list_agents()] == ["build"]
+
+
 @pytest.mark.parametrize(
     ("auth", "status"),
     [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from opencode_sync import IpcClient, IpcClientOptions, IpcConfig, IpcConfigError
+from opencode_sync import InMemoryMetrics, IpcClient, IpcClientOptions, IpcConfig, IpcConfigError
 from opencode_sync.futures import IpcFutures
 from opencode_sync.testing import (
     FakeIpcClient,
@@ -89,6 +89,22 @@ def test_a_recorder_may_be_around_a_fake(tmp_path: Path) -> None:
         IpcClient(CONFIG, transport_factory=recorder) as client,
     ):
         client.create_session("recorded")
+    with replay(tmp_path / "r.json") as conversation, conversation.client() as client:
+        assert client.create_session("recorded").title == "recorded"
+
+
+def test_it_makes_other_clients_of_its_backend(tmp_path: Path) -> None:
+    """With what comes between, if anything, and the settings of a client."""
+    metrics = InMemoryMetrics()
+    with FakeIpcClient() as fake:
+        with fake.client(metrics=metrics, directory=tmp_path) as client:
+            assert type(client) is IpcClient
+            client.create_session("theirs")
+        recorder = Recorder(tmp_path / "r.json", fake.transport_factory)
+        with recorder, fake.client(transport_factory=recorder) as client:
+            client.create_session("recorded")
+        assert [each.title for each in fake.sessions] == ["theirs", "recorded"]
+    assert metrics.snapshot().operations["create_session"].succeeded == 1
     with replay(tmp_path / "r.json") as conversation, conversation.client() as client:
         assert client.create_session("recorded").title == "recorded"
 

@@ -14,10 +14,19 @@ from opencode_sync import (
     IpcServerError,
     IpcTimeoutError,
     PermissionAsked,
+    PromptResult,
     TextDelta,
 )
 from opencode_sync.errors import IpcArgumentError
-from opencode_sync.testing import FakeIpcClient, Retry, ScriptedBackend, ScriptError
+from opencode_sync.testing import (
+    FakeIpcClient,
+    Fault,
+    FaultPlan,
+    FaultyTransports,
+    Retry,
+    ScriptedBackend,
+    ScriptError,
+)
 from opencode_sync.testing.answers import _OPERATIONS
 from opencode_sync.testing.envelope import encode
 from opencode_sync.types import IpcEvent, OcAgentInfo, OcSessionInfo
@@ -116,6 +125,64 @@ def test_a_prompt_has_its_events_before_its_answer(backend: ScriptedBackend) -> 
     with backend.client() as client, client.stream_prompt("ses_1", "Hi") as stream:
         assert [each.text for each in stream if isinstance(each, TextDelta)] == ["Hel", "lo"]
         assert stream.result(WAIT).text == "Hello"
+
+
+def _streamed(backend: ScriptedBackend) -> tuple[list[str], PromptResult]:
+    with backend.client() as client, client.stream_prompt("ses_1", "Hi") as stream:
+        return list(stream.text_stream), stream.result(WAIT)
+
+
+def test_a_text_is_streamed_before_it_is_the_result(backend: ScriptedBackend) -> None:
+    backend.expect("prompt").answer("It sells shoes.")
+    backend.expect("prompt").answer(lambda request: f"You said: {request.text}")
+    for wanted in "It sells shoes.", "You said: Hi":
+        pieces, result = _streamed(backend)
+        assert pieces == [wanted]
+        assert result.text == wanted
+
+
+def test_a_text_in_pieces(backend: ScriptedBackend) -> None:
+    """In the same message as the result's, and not once more in one piece."""
+    backend.expect("prompt").push("It ", "sells ").push("shoes.").answer("It sells shoes.")
+    backend.expect("prompt").push(delta("Mine.")["event"]).answer("Mine.")
+    assert _streamed(backend)[0] == ["It ", "sells ", "shoes."]
+    assert _streamed(backend)[0] == ["Mine."]
+
+
+def test_a_piece_of_text_is_of_the_message_of_the_result(backend: ScriptedBackend) -> None:
+    backend.expect("prompt").answer("Hello")
+    with backend.client() as client, client.stream_prompt("ses_1", "Hi") as stream:
+        (piece,) = stream
+        assert isinstance(piece, TextDelta)
+        said = stream.result(WAIT).messages[-1].assistant
+    assert (piece.session_id, piece.message_id, piece.part_id) == (
+        said.session_id,
+        said.id,
+        said.parts[0].text.id,
+    )
+    assert (said.session_id, said.parts[0].text.text) == ("ses_1", "Hello")
+
+
+def test_who_reads_no_stream_is_sent_none(backend: ScriptedBackend) -> None:
+    backend.expect("prompt").answer("Hello")
+    backend.expect("prompt").push("Hel").answer("Hello")
+    with backend.client() as client:
+        assert [client.prompt("ses_1", "Hi").text for _ in range(2)] == ["Hello", "Hello"]
+        assert client.strays.pushes == 0
+    backend.verify()
+
+
+def test_a_text_is_no_push_but_to_a_prompt(backend: ScriptedBackend) -> None:
+    with pytest.raises(IpcArgumentError, match="holds the text 'text'"):
+        backend.expect("events").push("text")
+
+
+def test_a_client_of_it_may_have_something_between(backend: ScriptedBackend) -> None:
+    backend.expect("list_sessions").answer([])
+    faults = FaultyTransports(backend.transport_factory, FaultPlan([Fault.delay(0.0)], seed=1))
+    with backend.client(transport_factory=faults) as client:
+        assert client.list_sessions() == []
+    assert len(faults.injected) > 0
 
 
 def test_a_question_is_answered_in_the_middle_of_a_prompt(backend: ScriptedBackend) -> None:

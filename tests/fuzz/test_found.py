@@ -46,6 +46,16 @@ def test_a_head_that_is_too_long_is_so_however_it_comes() -> None:
     assert _heard(head[:65_000], head[65_000:]) == whole
 
 
+def test_a_refusal_that_is_badly_framed_has_no_words_however_it_comes() -> None:
+    head = (
+        b"HTTP/1.1 404 Gone\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    body = b'e\r\n{"_tag":"None"}\r\nno length\r\n'
+    whole = _heard(head + body)
+    assert "(status 404): the answer has no words of its own" in whole[1]
+    assert _heard(head, *(body[at : at + 1] for at in range(len(body)))) == whole
+
+
 def _followed(*events: Any) -> tuple[RunEvents, Sink]:
     sink = Sink()
     run = RunEvents(

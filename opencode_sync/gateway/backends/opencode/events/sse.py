@@ -223,10 +223,14 @@ class SseStream:
     def _read_refusal(self, rest: bytes, deadline: Deadline) -> bytes:
         deadline = deadline.earlier(Deadline.after(_REFUSAL_TIMEOUT))
         words = b""
-        with contextlib.suppress(OSError, ValueError):  # its end, too, comes as one
+        try:
             words += self._unframed(rest)
             while len(words) < _LONGEST_REFUSAL:
                 words += self._unframed(self._receive(deadline))
+        except ValueError:
+            return b""  # badly framed; how much came before depends on how it was cut
+        except OSError:
+            return words  # its end, too, comes as one
         return words
 
     # Errors...

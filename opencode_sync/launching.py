@@ -126,8 +126,10 @@ class Launch:
 
     def _make(self) -> tuple[IpcClient, OpenCodeBackend, Gateway]:
         """Return what it takes. Nothing of it is started yet."""
-        backend_class, gateway_class = _gateway_classes()
-        backend = backend_class(
+        # Only now: the client does without it elsewhere.
+        from opencode_sync.gateway import Gateway, OpenCodeBackend
+
+        backend = OpenCodeBackend(
             self._url,
             username=self._username,
             password=self._password,
@@ -135,7 +137,7 @@ class Launch:
             executable=self._executable,
             environ=self._environ,
         )
-        gateway = gateway_class(backend, tracer_provider=self._tracer_provider)
+        gateway = Gateway(backend, tracer_provider=self._tracer_provider)
         client = IpcClient(
             IpcConfig(_UNUSED_PORT, gateway.auth_token),
             options=self._options,
@@ -308,23 +310,6 @@ def _checked_directory(directory: str | os.PathLike[str]) -> Path:
         f"directory is {str(directory)!r}, which {problem}; give the path of the project's folder",
         field="directory",
     )
-
-
-def _gateway_classes() -> tuple[type[OpenCodeBackend], type[Gateway]]:
-    """Import the gateway, which the client does without elsewhere."""
-    try:
-        from opencode_sync.gateway import Gateway, OpenCodeBackend
-    except ImportError as error:
-        # An ImportError of our own making is a bug and must not be blamed on the installation.
-        package = (error.name or "").partition(".")[0]
-        if package in ("", "opencode_sync"):
-            raise
-        raise IpcConfigError(
-            f"launch needs the package {package} of the extra gateway, which is not installed; "
-            f"run: {_EXTRA}",
-            source=_INSTALLATION,
-        ) from None  # what was being imported for whom is of no use to its reader
-    return OpenCodeBackend, Gateway
 
 
 def _is_missing(error: BaseException) -> bool:

@@ -339,10 +339,11 @@ def test_what_is_not_installed_is_told_in_a_few_lines(
         opencode.start_failure = refusal
     if what == "extra":
 
-        def refuse() -> Any:
+        def refuse(name: str) -> Any:
             raise IpcConfigError("install it", source="installation") from ImportError("urllib3")
 
-        monkeypatch.setattr(MODULE, "_gateway_classes", refuse)
+        monkeypatch.delattr("opencode_sync.gateway.OpenCodeBackend")
+        monkeypatch.setattr("opencode_sync.gateway.__getattr__", refuse)
     url = "http://127.0.0.1:1" if what == "server" else None
     with pytest.raises(IpcError, match="install it") as caught:
         launch(url=url).__enter__()

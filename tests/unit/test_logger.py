@@ -35,7 +35,8 @@ def test_the_import_of_loguru_is_noticed_once(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "meta_path", [watch, *sys.meta_path])
     assert watch.find_spec("json", None) is None
     module: ModuleType = importlib.import_module("loguru")
-    assert type(stand_in._logger) is type(module.logger)
+    assert stand_in.can_be_heard()
+    assert type(stand_in._logger._its) is type(module.logger)
     assert watch not in sys.meta_path
     assert not isinstance(module.__loader__, logs._AdoptingLoader)
     watch.end()  # again

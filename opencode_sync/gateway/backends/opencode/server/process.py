@@ -76,10 +76,12 @@ def find_executable(executable: str | Path | None, environ: Mapping[str, str]) -
     wanted = os.fspath(executable) if executable is not None else "opencode"
     found = shutil.which(wanted, path=environ.get("PATH", os.defpath))
     if found is None:
-        where = "is not a program that can be run" if os.path.dirname(wanted) else "is not on PATH"
+        named = os.path.dirname(wanted)
+        where = "is not a program that can be run" if named else "is not on PATH"
+        remedy = "give the path of one that is" if named else "add its folder to PATH"
         raise no_server(
             f"OpenCode cannot be started: {wanted!r} {where}; install it with "
-            f"`npm install -g opencode-ai`, or name its program"
+            f"`npm install -g opencode-ai`, or {remedy}"
         )
     return os.path.abspath(found)
 

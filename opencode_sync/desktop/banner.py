@@ -25,16 +25,17 @@ _ROUND = 6.0
 
 
 class Banner(QFrame):
-    """Symbol, title and text of a problem, Retry where that may help, and a way to close it."""
+    """Symbol, title and text of a problem, what may help against it, and a way to close it."""
 
     retry_wanted = Signal()
+    offer_taken = Signal()
     closed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._tone = Tone.INFO
+        self._tone = Tone.DANGER
         self._background = QColor()
-        self._symbol = SymbolView(Symbol.INFORMATION, _SIDE)
+        self._symbol = SymbolView(Symbol.EXCLAMATION, _SIDE)
         self.title = plain_label()
         font = self.title.font()
         font.setBold(True)
@@ -47,6 +48,8 @@ class Banner(QFrame):
         )
         self.retry = QPushButton(self.tr("Retry"))
         self.retry.clicked.connect(self.retry_wanted)
+        self.offer = QPushButton()
+        self.offer.clicked.connect(self.offer_taken)
         self.dismiss = QPushButton(self.tr("Close"))
         self.dismiss.setAccessibleName(self.tr("Close this message"))
         self.dismiss.clicked.connect(self._close)
@@ -59,6 +62,7 @@ class Banner(QFrame):
         row.setSpacing(12)
         row.addWidget(self._symbol)
         row.addLayout(words, 1)
+        row.addWidget(self.offer)
         row.addWidget(self.retry)
         row.addWidget(self.dismiss)
         self.hide()
@@ -71,6 +75,8 @@ class Banner(QFrame):
         self.text.setText(problem.text)
         self.text.setVisible(bool(problem.text))
         self.retry.setVisible(problem.retry)
+        self.offer.setText(problem.offer)
+        self.offer.setVisible(bool(problem.offer))
         self.setAccessibleName(f"{problem.title}. {problem.text}")
         self._colour()
         self.show()

@@ -43,6 +43,7 @@ class Problem:
         title: A few words.
         text: A sentence.
         retry: Whether trying again may help.
+        offer: What a button says that gets the user on; "" for none.
     """
 
     kind: Kind
@@ -51,6 +52,7 @@ class Problem:
     title: str
     text: str
     retry: bool
+    offer: str = ""
 
 
 _KINDS: Final = (
@@ -66,7 +68,7 @@ _LOOKS: Final = {
     Kind.CONNECTION: (Symbol.NO_LINK, Tone.DANGER),
     Kind.TIMEOUT: (Symbol.CLOCK, Tone.WARNING),
     Kind.SERVER: (Symbol.EXCLAMATION, Tone.DANGER),
-    Kind.UNKNOWN: (Symbol.INFORMATION, Tone.INFO),
+    Kind.UNKNOWN: (Symbol.EXCLAMATION, Tone.DANGER),
 }
 
 

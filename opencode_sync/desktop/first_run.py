@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QLocale, Qt, Signal
-from PySide6.QtGui import QIntValidator
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QRegularExpressionValidator
 from PySide6.QtWidgets import (
     QFormLayout,
     QFrame,
@@ -25,6 +25,7 @@ from opencode_sync.desktop.plain import plain_label
 __all__ = ["FirstRun"]
 
 _WIDTH = 560
+_DIGITS = f"[0-9]{{0,{len(str(MAX_PORT))}}}"
 _COMMAND = "opencode-sync gateway"
 
 
@@ -87,11 +88,8 @@ class FirstRun(QScrollArea):
         self.set_busy(False)
 
     def _prepare_fields(self, port: int) -> None:
-        digits = QIntValidator(0, MAX_PORT, self.port)
-        plain = QLocale.c()
-        plain.setNumberOptions(QLocale.NumberOption.RejectGroupSeparator)
-        digits.setLocale(plain)
-        self.port.setValidator(digits)
+        # That it is complete is not for the validator to say: Enter would do nothing, unexplained.
+        self.port.setValidator(QRegularExpressionValidator(_DIGITS, self.port))
         self.port.setInputMethodHints(Qt.InputMethodHint.ImhDigitsOnly)
         self.port.setPlaceholderText(self.tr("{0} to {1}").format(MIN_PORT, MAX_PORT))
         self.port.setText(str(port) if port else "")

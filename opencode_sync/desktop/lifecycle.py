@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from opencode_sync import IpcClient, IpcConfig
+from opencode_sync import IpcClient, IpcConfig, IpcConfigProvider
 from opencode_sync.desktop.local_gateway import GatewayKind, make_gateway
 from opencode_sync.desktop.target import Target
 from opencode_sync.errors import IpcUsageError
@@ -65,6 +65,13 @@ class Lifecycle:
         """Connect somewhere else. It supersedes what was wanted before."""
         return self._choose(lambda choice: self._move_to(choice, config, None))
 
+    def look_again(self) -> Future[None]:
+        """Ask anew what was asked at the start, and connect to what it says.
+
+        Where it says nothing, all stays as it is.
+        """
+        return self._choose(self._look_again)
+
     def start_gateway(self, kind: GatewayKind) -> Future[None]:
         """Start a gateway and connect to it. It supersedes what was wanted before."""
         return self._choose(lambda choice: self._start_gateway(choice, kind))
@@ -100,8 +107,18 @@ class Lifecycle:
 
     # --- On threads of the pool ---
 
-    def _move_to(self, choice: int, config: IpcConfig, gateway: Gateway | None) -> None:
-        former = self._adopt(choice, gateway, config)
+    def _look_again(self, choice: int) -> None:
+        provider = self._target.first
+        self._move_to(choice, provider.get_config(), None, provider)
+
+    def _move_to(
+        self,
+        choice: int,
+        config: IpcConfig,
+        gateway: Gateway | None,
+        provider: IpcConfigProvider | None = None,
+    ) -> None:
+        former = self._adopt(choice, gateway, config, provider)
         self._client.close()  # which also ends an attempt that another thread waits for
         if former is not None:
             _stop(former)
@@ -118,7 +135,11 @@ class Lifecycle:
         self._move_to(choice, IpcConfig(gateway.port, gateway.auth_token), gateway)
 
     def _adopt(
-        self, choice: int, gateway: Gateway | None, config: IpcConfig | None
+        self,
+        choice: int,
+        gateway: Gateway | None,
+        config: IpcConfig | None,
+        provider: IpcConfigProvider | None = None,
     ) -> Gateway | None:
         """Note which gateway is ours to end, and where to connect to, if that is known yet.
 
@@ -132,7 +153,7 @@ class Lifecycle:
             self._check(choice)
             former, self._gateway = self._gateway, gateway
             if config is not None:
-                self._target.set_config(config)
+                self._target.set_config(config, provider)
         return None if former is gateway else former
 
     def _check(self, choice: int) -> None:

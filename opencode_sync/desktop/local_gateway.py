@@ -24,6 +24,9 @@ class GatewayKind(Enum):
     OPENCODE = "opencode"
     """The OpenCode server that runs already, else one that is started."""
 
+    OWN_OPENCODE = "own opencode"
+    """An OpenCode server that is started, whatever runs already."""
+
 
 def make_gateway(kind: GatewayKind, directory: Path | None = None) -> Gateway:
     """Return a gateway that is not started yet. Imports its packages, so it takes a moment.
@@ -48,11 +51,11 @@ def make_gateway(kind: GatewayKind, directory: Path | None = None) -> Gateway:
             "pip install 'opencode-sync-sdk[gateway]'",
             source="installation",
         ) from None
-    wanted = kind is GatewayKind.OPENCODE
+    embedded = kind is GatewayKind.EMBEDDED
     backend = choose_backend(
-        kind.value,
-        discover=wanted,
-        spawn=wanted,
+        "embedded" if embedded else "opencode",
+        discover=kind is GatewayKind.OPENCODE,
+        spawn=not embedded,
         directory=directory,
         announce=logger.info,
     )

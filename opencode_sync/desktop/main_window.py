@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QSize, Qt
@@ -17,6 +18,7 @@ from opencode_sync.desktop.local_gateway import GatewayKind
 from opencode_sync.desktop.service import Service
 from opencode_sync.desktop.sessions.page import SessionPage
 from opencode_sync.desktop.settings import WindowSettings
+from opencode_sync.desktop.start_failures import start_problem_of
 from opencode_sync.desktop.status import StatusLine
 from opencode_sync.desktop.symbols import Symbol, window_icon
 from opencode_sync.desktop.theme import Tone
@@ -32,6 +34,17 @@ _SIZE: Final = QSize(1000, 760)
 _LEAST_HEIGHT: Final = 400
 
 _OF_THE_LINK: Final = (Kind.CONNECTION, Kind.TIMEOUT)
+
+
+class _Wish(Enum):
+    """Where to go, beside a gateway of the window's own and an address."""
+
+    LOOK = "look"
+    """To what is found as at the start."""
+
+
+_Choice = GatewayKind | _Wish | int
+"""The integer is the port of an address."""
 
 
 def _make_chat(service: Service) -> ChatPane:
@@ -69,7 +82,7 @@ class MainWindow(QMainWindow):
         self._was_connected = False
         self._ends = False
         self._shown_problem: tuple[Problem, bool] | None = None
-        self._choice: GatewayKind | int | None = None  # what is being changed to: or its port
+        self._choice: _Choice | None = None  # what is being changed to
         self._open_id = ""
         self.chat: ChatPane | None = None
         self.lost_banner = Banner()
@@ -130,6 +143,7 @@ class MainWindow(QMainWindow):
         menu = self.menuBar().addMenu(self.tr("&View"))
         menu.addAction(page.refresh_action)
         menu.addAction(page.find_action)
+        menu.addAction(page.parts.pager.go_to_action)
         self.hide_chat_action = menu.addAction(self.tr("Hide chat"))
         self.hide_chat_action.setShortcut(QKeySequence("Ctrl+W"))
         self.hide_chat_action.setEnabled(False)
@@ -148,11 +162,13 @@ class MainWindow(QMainWindow):
         service.state_changed.connect(self._on_state_change)
         self.sessions.acted.connect(self._hide_error)
         self.sessions.failed.connect(self._on_page_failed)
+        self.sessions.connection_wanted.connect(self._on_connection_wanted)
         self.sessions.loaded.connect(self._on_loaded)
         self.sessions.session_chosen.connect(self.open_session)
         self.sessions.session_removed.connect(self._on_removed)
         self.lost_banner.retry_wanted.connect(self._retry)
         self.error_banner.retry_wanted.connect(self._retry)
+        self.error_banner.offer_taken.connect(self._start_own)
         self.lost_banner.closed.connect(self._arrange_banners)
         self.error_banner.closed.connect(self._arrange_banners)
         self.first_run.gateway_wanted.connect(self._start_gateway)
@@ -179,7 +195,8 @@ class MainWindow(QMainWindow):
         self.sessions.load()
 
     def _on_connect_failed(self, error: Exception) -> None:
-        looked = self._choice is None
+        choice = self._choice
+        looked = choice is None or choice is _Wish.LOOK
         self._end_change()
         self.first_run.set_busy(False)
         self.sessions.show_failure()
@@ -193,7 +210,11 @@ class MainWindow(QMainWindow):
             return
         if choosing:
             self.first_run.show_reason("")  # it was about an attempt before
-        self._show_error(problem_of(error), of_loading=True)
+        if isinstance(choice, GatewayKind):
+            problem = start_problem_of(error, choice)
+        else:
+            problem = problem_of(error)
+        self._show_error(problem, of_loading=True)
 
     def _on_state_change(self, change: StateChange) -> None:
         if self._choice is not None and change.old is ConnectionState.CONNECTED:
@@ -241,6 +262,9 @@ class MainWindow(QMainWindow):
     def _show_sessions(self) -> None:
         self.pages.setCurrentWidget(self.splitter)
 
+    def _start_own(self) -> None:
+        self._start_gateway(GatewayKind.OWN_OPENCODE)
+
     def _start_gateway(self, kind: GatewayKind) -> None:
         self._begin_change(kind)
         self.service.start_gateway(kind)
@@ -250,15 +274,18 @@ class MainWindow(QMainWindow):
         self.service.use_address(config)
 
     def _look_again(self) -> None:
-        self._begin_attempt()
-        self.service.start()
+        self._begin_change(_Wish.LOOK)
+        self.service.look_again()
 
-    def _begin_attempt(self) -> None:
+    def _on_connection_wanted(self) -> None:
+        if self.pages.currentWidget() is not self.first_run:
+            self._retry()
+        elif self._choice is None:
+            self._look_again()
+
+    def _begin_change(self, choice: _Choice) -> None:
         self._hide_error()
         self.first_run.set_busy(True)
-
-    def _begin_change(self, choice: GatewayKind | int) -> None:
-        self._begin_attempt()
         self._choice = choice
         self._status.show_changing(True)
 
@@ -266,12 +293,12 @@ class MainWindow(QMainWindow):
         self._choice = None
         self._status.show_changing(False)
 
-    def _remember_choice(self, choice: GatewayKind | int) -> None:
+    def _remember_choice(self, choice: _Choice) -> None:
         # Only now that it has worked.
         if isinstance(choice, GatewayKind):
             self._settings.gateway = choice
             self.first_run.prefer(choice)
-        else:
+        elif isinstance(choice, int):
             self._settings.port = choice
 
     def _forget_backend(self) -> None:
@@ -327,6 +354,7 @@ class MainWindow(QMainWindow):
             self.chat.session_busy_changed.connect(self._on_busy_changed)
             self.chat.left.connect(self.sessions.parts.view.setFocus)
             self.sessions.session_changed.connect(self.chat.update_session)
+            self.sessions.refresh_action.triggered.connect(self.chat.reload)
             self.splitter.addWidget(self.chat)
             self.splitter.setStretchFactor(0, 2)
             self.splitter.setStretchFactor(1, 3)
@@ -345,6 +373,7 @@ class MainWindow(QMainWindow):
         self.sessions.parts.view.setFocus()
 
     def _on_busy_changed(self, session_id: str, busy: bool) -> None:
+        self.sessions.show_running(session_id, busy)
         if not busy:  # a run has changed its session
             self.sessions.update_session(session_id)
 

@@ -136,6 +136,10 @@ class Service(QObject):
         """Leave the backend in use, if any, and connect to another one, in the background."""
         self._wish(self._lifecycle.move_to(config))
 
+    def look_again(self) -> None:
+        """Look anew for what was looked for at the start, and connect to it, in the background."""
+        self._wish(self._lifecycle.look_again())
+
     def start_gateway(self, kind: GatewayKind) -> None:
         """Start a gateway that ends with this service and connect to it, in the background."""
         self._wish(self._lifecycle.start_gateway(kind))

@@ -22,7 +22,6 @@ class Symbol(Enum):
     NO_LINK = auto()
     CLOCK = auto()
     EXCLAMATION = auto()
-    INFORMATION = auto()
     INBOX = auto()
     SEARCH = auto()
 
@@ -57,13 +56,12 @@ def _clock() -> QPainterPath:
     return path
 
 
-def _mark(upside_down: bool) -> QPainterPath:
-    line, dot = ((11, 16.5), 7.6) if upside_down else ((7.5, 13), 16.4)
+def _exclamation() -> QPainterPath:
     path = QPainterPath()
     path.addEllipse(QPointF(12, 12), 8.5, 8.5)
-    path.moveTo(12, line[0])
-    path.lineTo(12, line[1])
-    path.addEllipse(QPointF(12, dot), 0.3, 0.3)
+    path.moveTo(12, 7.5)
+    path.lineTo(12, 13)
+    path.addEllipse(QPointF(12, 16.4), 0.3, 0.3)
     return path
 
 
@@ -96,8 +94,7 @@ _PATHS: Final = {
     Symbol.LOCK: _lock,
     Symbol.NO_LINK: _no_link,
     Symbol.CLOCK: _clock,
-    Symbol.EXCLAMATION: lambda: _mark(False),
-    Symbol.INFORMATION: lambda: _mark(True),
+    Symbol.EXCLAMATION: _exclamation,
     Symbol.INBOX: _inbox,
     Symbol.SEARCH: _search,
 }

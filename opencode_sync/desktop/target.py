@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Final
 
 from opencode_sync import IpcConfig, IpcConfigError, IpcConfigProvider, StaticConfigProvider
 
@@ -14,6 +15,8 @@ class Target:
 
     def __init__(self, provider: IpcConfigProvider) -> None:
         self._lock = threading.Lock()  # guards all below, which change together
+        self.first: Final = provider
+        """What was asked at the start: for a gateway that runs, as a rule."""
         self._provider = provider
         self._endpoint = ""
         self._closed = False
@@ -24,10 +27,16 @@ class Target:
         with self._lock:
             return self._endpoint
 
-    def set_config(self, config: IpcConfig) -> None:
-        """Have the next attempt go there."""
+    def set_config(self, config: IpcConfig, provider: IpcConfigProvider | None = None) -> None:
+        """Have the next attempt go there.
+
+        Args:
+            config: Where.
+            provider: Who says so and is asked again by each attempt; None for nobody.
+        """
         with self._lock:
-            self._provider, self._endpoint = StaticConfigProvider(config), config.endpoint
+            self._provider = StaticConfigProvider(config) if provider is None else provider
+            self._endpoint = config.endpoint
 
     def close(self) -> None:
         """Let no attempt begin any more."""

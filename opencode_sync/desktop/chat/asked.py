@@ -13,7 +13,7 @@ from opencode_sync.desktop.dispatch.base import Delivery
 from opencode_sync.desktop.service import Service
 from opencode_sync.errors import IpcServerError
 from opencode_sync.futures import IpcFutures
-from opencode_sync.messages import event_properties
+from opencode_sync.messages import ToolCall, event_properties
 from opencode_sync.run_events import OtherEvent, PermissionAsked, QuestionAsked
 
 __all__ = ["Asked", "Questions"]
@@ -22,6 +22,12 @@ Asked: TypeAlias = PermissionAsked | QuestionAsked
 """One question of either sort."""
 
 _ANSWERED: Final = frozenset({"permission.replied", "question.replied", "question.rejected"})
+
+_GOES_ON: Final = frozenset({"pending", "running"})
+_ASKS: Final = "question"
+"""The tool by which the model asks."""
+_TASK: Final = "task"
+"""The tool by which it has another agent work."""
 
 
 class Questions(QObject):
@@ -49,6 +55,20 @@ class Questions(QObject):
         """Forget a question that somebody else has answered, if the event says so."""
         if other.event.type in _ANSWERED:
             self._forget(str(event_properties(other.event).get("requestID", "")))
+
+    def waits(self, session_id: str) -> Callable[[ToolCall], bool]:
+        """Return what tells of a session's tool calls whether they wait for an answer to these."""
+        ids = {each.tool_call_id for each in self.items if isinstance(each, PermissionAsked)}
+        names = {_ASKS for each in self.items if isinstance(each, QuestionAsked)}
+        # Of a session below it the whole task waits.
+        names |= {_TASK for each in self.items if each.session_id != session_id}
+        asking, named = frozenset(ids - {""}), frozenset(names)
+
+        def waits(call: ToolCall) -> bool:
+            goes_on = call.status in _GOES_ON
+            return goes_on and (call.call_id in asking or call.name in named)
+
+        return waits
 
     def clear(self) -> None:
         """Forget all of them: nobody waits for an answer any more."""

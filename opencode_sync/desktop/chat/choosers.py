@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from PySide6.QtCore import (
@@ -12,6 +12,7 @@ from PySide6.QtCore import (
     QSettings,
     QSize,
     Qt,
+    QTimer,
     Signal,
 )
 from PySide6.QtWidgets import (
@@ -81,7 +82,8 @@ class _Choices(QAbstractListModel):
 class Chooser(QComboBox):
     """A list to choose from, found by typing any part of a name; the first row means "any".
 
-    What was chosen is remembered from window to window, also while the list is not there yet.
+    What was chosen is remembered from window to window, also while the list is not there yet. A
+    list that comes while the user looks at the old one or types waits until that is over.
     """
 
     chosen = Signal()
@@ -111,6 +113,10 @@ class Chooser(QComboBox):
         kept = settings.value(key)
         self._value: str | None = kept if isinstance(kept, str) and kept else None
         self._choices: list[Choice] = []
+        self._waiting: list[Choice] | None = None  # the newest, for when the user has finished
+        self._soon = QTimer(self)  # after what Qt tells of a choice from the rows there are
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._take_waiting)
         self._rows = _Choices([])
         self.setModel(self._rows)
         self.setEditable(True)
@@ -148,11 +154,39 @@ class Chooser(QComboBox):
         return self._value
 
     def set_choices(self, choices: Sequence[Choice]) -> None:
-        """Offer these. A choice that is not among them is forgotten."""
-        self._choices = list(choices)
+        """Offer these, as soon as the user is not choosing from others.
+
+        A choice that is not among them is forgotten.
+        """
+        self._waiting = list(choices)
+        self._take_waiting()
+
+    def _take_waiting(self) -> None:
+        if self._waiting is None or self._in_use:
+            return
+        choices, self._waiting = self._waiting, None
+        self._choices = choices
         if choices and self._value not in {each.value for each in choices}:
             self._value = None
         self._show_rows()
+
+    @property
+    def _in_use(self) -> bool:
+        """Whether a list is open, or something is typed that is no choice yet."""
+        completer = self.completer()
+        popup = None if completer is None else completer.popup()
+        if self.view().isVisible() or (popup is not None and popup.isVisible()):
+            return True
+        return self.currentText() != self._rows.rows[self._row].label
+
+    @property
+    def _row(self) -> int:
+        return [row.value for row in self._rows.rows].index(self._value)
+
+    def hidePopup(self) -> None:
+        """See ``QComboBox``."""
+        super().hidePopup()
+        self._soon.start(0)
 
     def _show_rows(self) -> None:
         rows = [Choice(None, self._automatic), *self._choices]
@@ -166,11 +200,11 @@ class Chooser(QComboBox):
         popup = None if completer is None else completer.popup()
         if popup is None or not popup.isVisible():  # or the choice is only just being made
             self._show_value()
+            self._soon.start(0)
 
     def _show_value(self) -> None:
         """Have the field say what is chosen, whatever was typed into it."""
-        values = [row.value for row in self._rows.rows]
-        row = values.index(self._value)
+        row = self._row
         self.setCurrentIndex(row)
         self.setEditText(self._rows.rows[row].label)
         edit = self.lineEdit()
@@ -181,6 +215,7 @@ class Chooser(QComboBox):
         self._value = self._rows.rows[row].value
         self._settings.setValue(self._key, self._value or "")
         self.chosen.emit()
+        self._soon.start(0)
 
 
 def model_choices(models: IpcModelList) -> list[Choice]:
@@ -192,14 +227,25 @@ def model_choices(models: IpcModelList) -> list[Choice]:
             f"{model.provider_id}/{model.id}",
         )
         for model in models.models
+        if model.provider_id.strip() and model.id.strip()
     ]
-    return sorted(choices, key=lambda each: (each.about.partition("/")[0], each.label.lower()))
+    return sorted(
+        _once(choices), key=lambda each: (each.about.partition("/")[0], each.label.lower())
+    )
 
 
 def agent_choices(agents: Sequence[OcAgentInfo]) -> list[Choice]:
     """Return the agents that a user may choose, in OpenCode's order."""
-    return [
+    return _once(
         Choice(agent.name, line(agent.name), agent.description)
         for agent in agents
-        if not agent.hidden and agent.mode != "subagent"
-    ]
+        if not agent.hidden and agent.mode != "subagent" and agent.name.strip()
+    )
+
+
+def _once(choices: Iterable[Choice]) -> list[Choice]:
+    """Return the choices without those that would send the same as one before."""
+    found: dict[str | None, Choice] = {}
+    for each in choices:
+        found.setdefault(each.value, each)
+    return list(found.values())

@@ -20,26 +20,31 @@ class ClosingQuestion:
         self.box: QMessageBox | None = None
         """The question as it stands on the screen; None while there is none."""
 
-    def may_close(self, close: Callable[[], object], *, running: bool) -> bool:
+    def may_close(self, close: Callable[[], object], *, running: bool, asking: bool) -> bool:
         """Return whether to close now. If not, ``close`` is called once the user agrees.
 
         Args:
             close: Tries it again.
             running: Whether an answer is being written.
+            asking: Whether it waits for the user.
         """
         if self._agreed or not running:
             return True
         if self.box is None:
-            self.box = self._ask(close)
+            self.box = self._ask(close, asking=asking)
         return False
 
-    def _ask(self, close: Callable[[], object]) -> QMessageBox:
+    def _ask(self, close: Callable[[], object], *, asking: bool) -> QMessageBox:
         translate = QCoreApplication.translate
         box = QMessageBox(self._parent)
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle(translate("ClosingQuestion", "Close the window"))
         box.setTextFormat(Qt.TextFormat.PlainText)
-        box.setText(translate("ClosingQuestion", "An answer is being written; close and stop it?"))
+        box.setText(
+            translate("ClosingQuestion", "The model waits for your answer; close and stop it?")
+            if asking
+            else translate("ClosingQuestion", "An answer is being written; close and stop it?")
+        )
         agree = box.addButton(
             translate("ClosingQuestion", "Close and stop"), QMessageBox.ButtonRole.DestructiveRole
         )

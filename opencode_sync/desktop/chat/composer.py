@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from typing import Final
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QPlainTextEdit, QWidget
+from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QResizeEvent, QTextOption
+from PySide6.QtWidgets import QLabel, QPlainTextEdit, QWidget
 
 __all__ = ["Composer"]
 
 _FEWEST_LINES: Final = 2
 _MOST_LINES: Final = 8
 
+_MOST: Final = 500_000
+"""Characters that fit: more than any model reads at once."""
+
+_LONGEST_LINE: Final = 30_000
+"""Characters of a line that fit: Qt lays out all of a line with each key."""
+
+_LONG_LINE: Final = 5_000
+"""Characters from which on a line is wrapped anywhere: to look for words takes Qt too long then."""
+
+_LINE_ENDS: Final = re.compile(r"\r\n|[\n\r\u2029]")
+"""Where Qt begins a line of the text."""
+
 
 class Composer(QPlainTextEdit):
-    """A field that grows with its text: Enter sends, Shift+Enter begins a line."""
+    """A field that grows with its text: Enter sends, Shift+Enter begins a line.
+
+    What is too long to be edited here is not inserted, and ``note`` says so.
+    """
 
     submitted = Signal()
     """Enter was pressed."""
@@ -33,6 +50,12 @@ class Composer(QPlainTextEdit):
             )
         )
         self.setTabChangesFocus(True)
+        self.note = QLabel(parent)
+        """Why something was not inserted; hidden otherwise. Whoever has a place for it shows it."""
+        self.note.setTextFormat(Qt.TextFormat.PlainText)
+        self.note.setWordWrap(True)
+        self.note.hide()
+        self.textChanged.connect(self.note.hide)
         self.textChanged.connect(self._fit)
         self._fit()
 
@@ -40,6 +63,48 @@ class Composer(QPlainTextEdit):
     def text(self) -> str:
         """What was written."""
         return self.toPlainText()
+
+    def setPlainText(self, text: str) -> None:
+        """See ``QPlainTextEdit``."""
+        self._choose_wrapping(_LINE_ENDS.split(text), anew=True)
+        super().setPlainText(text)
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        """Take what is pasted or dropped here, if it fits."""
+        text, cursor = source.text(), self.textCursor()
+        start, end = cursor.selectionStart(), cursor.selectionEnd()
+        count = self.document().characterCount() - 1 - (end - start) + len(text)
+        if count > _MOST:
+            problem = self.tr("there would be {0} characters, and {1} is the most that fits")
+            self._refuse(problem.format(count, _MOST))
+            return
+        lines = self._lines_around(start, end, text)
+        if any(len(each) > _LONGEST_LINE for each in lines):
+            self._refuse(self.tr("a line of it is too long to be edited here"))
+            return
+        self._choose_wrapping(lines)
+        super().insertFromMimeData(source)
+
+    def _lines_around(self, start: int, end: int, text: str) -> list[str]:
+        """Return the lines that there would be if a text took the place of what is between."""
+        first, last = self.document().findBlock(start), self.document().findBlock(end)
+        before = first.text()[: start - first.position()]
+        after = last.text()[end - last.position() :]
+        return _LINE_ENDS.split(f"{before}{text}{after}")
+
+    def _refuse(self, problem: str) -> None:
+        remedy = self.tr("Save it as a file, and write here where it is.")
+        self.note.setText(self.tr("Nothing was inserted: {0}. {1}").format(problem, remedy))
+        self.note.show()
+
+    def _choose_wrapping(self, lines: Sequence[str], *, anew: bool = False) -> None:
+        mode = QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere
+        if any(len(each) > _LONG_LINE for each in lines):
+            mode = QTextOption.WrapMode.WrapAnywhere
+        elif not anew:
+            return  # there may be a long one among the others
+        if mode != self.wordWrapMode():
+            self.setWordWrapMode(mode)
 
     def _fit(self) -> None:
         lines = min(max(math.ceil(self.document().size().height()), _FEWEST_LINES), _MOST_LINES)

@@ -10,8 +10,11 @@ from typing import Final
 from PySide6.QtCore import QObject, Signal
 
 from opencode_sync.cancel import CancelToken
+from opencode_sync.desktop.chat.activity import Activity
 from opencode_sync.desktop.chat.asked import Questions
+from opencode_sync.desktop.chat.elsewhere import Elsewhere
 from opencode_sync.desktop.chat.entry import Entry, entry_of
+from opencode_sync.desktop.chat.failures import NoThread
 from opencode_sync.desktop.chat.transcript import Transcript
 from opencode_sync.desktop.chat.usage import Usage
 from opencode_sync.desktop.dispatch.base import Delivery
@@ -66,7 +69,11 @@ class Conversation(QObject):
     """The text of a prompt that has reached nobody."""
 
     def __init__(
-        self, service: Service, session: OcSessionInfo, parent: QObject | None = None
+        self,
+        service: Service,
+        session: OcSessionInfo,
+        activity: Activity,
+        parent: QObject | None = None,
     ) -> None:
         """Make a conversation that knows nothing yet; see ``load``."""
         super().__init__(parent)
@@ -74,6 +81,11 @@ class Conversation(QObject):
         self.session = session
         self.transcript: Final = Transcript(session.id)
         self.questions: Final = Questions(service, self)
+        self.questions.changed.connect(self._mark_waiting)
+        self.elsewhere: Final = Elsewhere(activity, session.id, self)
+        """What other programs do in the session."""
+        self.elsewhere.changed.connect(self._on_elsewhere)
+        self.elsewhere.read_wanted.connect(self.load_again)
         self.loading = False
         self.stopping = False
         self.has_earlier = False
@@ -88,6 +100,7 @@ class Conversation(QObject):
         """When the run did, by ``time.monotonic``; 0.0 before the first."""
         self._limit = _FIRST_PAGE
         self._was_read = self._is_stale = False
+        self._loads_again = False
         self._closed = False
         self._calls: dict[
             str, Delivery
@@ -113,6 +126,11 @@ class Conversation(QObject):
         )
         self.state_changed.emit()
 
+    def load_again(self) -> None:
+        """Read the messages as they are from now on, also if they are being read."""
+        self._loads_again = self.loading
+        self.load()
+
     def load_earlier(self) -> None:
         """Read more of the session's messages."""
         if self.has_earlier and not self.running:
@@ -131,11 +149,19 @@ class Conversation(QObject):
         self.loading, self.load_error = False, None
         self._was_read, self._is_stale = True, False
         self.transcript.load(entries)
-        self.transcript_changed.emit()
-        self.state_changed.emit()
+        self._on_elsewhere()
+        if self._loads_again:
+            self._loads_again = False
+            self.load()
 
     def _load_failed(self, error: BaseException) -> None:
         self.loading, self.load_error = False, error
+        self._loads_again = False
+        self.state_changed.emit()
+
+    def _on_elsewhere(self) -> None:
+        self.transcript.mark_left(at_work=self.elsewhere.active)
+        self.transcript_changed.emit()
         self.state_changed.emit()
 
     def refresh_session(self) -> None:
@@ -171,14 +197,7 @@ class Conversation(QObject):
         """Send a prompt; does nothing unless ``ready``."""
         if not self.ready:
             return
-        if self.loading:  # again: what the run says is newer, and the rest can wait for its end
-            self._calls["load"].cancel()
-            self.loading, self._is_stale = False, True
-        self._stop = stop = CancelToken()
-        self._prompt = self.transcript.add_prompt(text)
-        self._ran = {}
-        self.run_error, self.retry, self.missed = None, None, 0
-        self.began, self.stopping = time.monotonic(), False
+        stop = CancelToken()
         client, session_id = self._service.client, self.session.id
 
         opened: list[PromptStream] = []
@@ -200,7 +219,24 @@ class Conversation(QObject):
         def ended(error: BaseException | None) -> None:
             self._ended(opened[0].result() if error is None else None, error)
 
-        self._run = self._service.dispatcher.follow(begin, self._take, ended, missed=self._miss)
+        try:
+            run = self._service.dispatcher.follow(begin, self._take, ended, missed=self._miss)
+        except RuntimeError:  # what follows of it needs a thread, and there is none
+            self.run_error = NoThread()
+            self.state_changed.emit()
+            self.prompt_returned.emit(text)
+            return
+        self._run = run
+        if self.loading:  # again: what the run says is newer, and the rest can wait for its end
+            self._calls["load"].cancel()
+            self.loading, self._is_stale = False, True
+            self._loads_again = False
+        self.elsewhere.run_began()
+        self._stop = stop
+        self._prompt = self.transcript.add_prompt(text)
+        self._ran = {}
+        self.run_error, self.retry, self.missed = None, None, 0
+        self.began, self.stopping = time.monotonic(), False
         self.transcript_changed.emit()
         self.state_changed.emit()
 
@@ -239,6 +275,10 @@ class Conversation(QObject):
         if changed or self.retry is not retry:
             self.state_changed.emit()
 
+    def _mark_waiting(self) -> None:
+        for entry in self.transcript.mark_waiting(self.questions.waits(self.session.id)):
+            self.entry_changed.emit(entry)
+
     def _look(self, other: OtherEvent) -> None:
         """Take the session as it is now, if the event says so: OpenCode gives it a title."""
         event = other.event.event
@@ -251,6 +291,7 @@ class Conversation(QObject):
         self._run, stopped = None, self.stopping
         self.stopping, self.retry = False, None
         self.questions.clear()
+        self.elsewhere.run_ended()
         if isinstance(error, IpcPromptError):
             result = error.partial
         if result is not None:
@@ -313,5 +354,6 @@ class Conversation(QObject):
             call.cancel()
         self._calls.clear()
         self.questions.close()
+        self.elsewhere.forget()
         self._run = None
         self.loading = False

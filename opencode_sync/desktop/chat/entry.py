@@ -47,9 +47,15 @@ class TextPart:
 
 @dataclass(slots=True)
 class ToolPart:
-    """A tool call as it stands."""
+    """A tool call as it stands.
+
+    Attributes:
+        call: What is called, and what has come of it.
+        waits: Whether it goes on only when the user has answered.
+    """
 
     call: ToolCall
+    waits: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -84,6 +90,7 @@ class Entry:
         error_kind: Which sort of failure, named as ``IpcPromptError.kind`` does; "" for none.
         complete: Whether the backend has said that nothing follows.
         cut: Whether the rest of it was lost with the connection, as far as anybody knows.
+        left: Whether nobody is known to be writing it; see ``unfinished``.
         created: Unix milliseconds; 0 where nobody said.
         key: Tells entries of this process apart, also before they have an id.
     """
@@ -99,6 +106,7 @@ class Entry:
     error_kind: str = ""
     complete: bool = False
     cut: bool = False
+    left: bool = False
     created: int = 0
     key: int = field(default_factory=lambda: next(_keys))
 
@@ -111,6 +119,17 @@ class Entry:
             if isinstance(part, TextPart) and not part.reasoning
         ]
         return "\n\n".join(text for text in texts if text)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it looks as if something were still to come: nothing is said, or a tool runs."""
+        if self.role == "user" or self.complete or self.error is not None:
+            return False
+        parts = self.parts.values()
+        tools = [part.call.status for part in parts if isinstance(part, ToolPart)]
+        if any(status in ("pending", "running") for status in tools):
+            return True
+        return not tools and not self.text.strip() and not any(isinstance(p, Note) for p in parts)
 
     def take(self, other: Entry) -> None:
         """Become what ``other`` says, and stay the same entry."""

@@ -7,17 +7,24 @@ from PySide6.QtCore import QCoreApplication
 from opencode_sync.desktop.chat.words import line
 from opencode_sync.errors import IpcError, IpcPromptError
 
-__all__ = ["answer_failure", "retry_hint", "run_failure"]
+__all__ = ["NoThread", "answer_failure", "retry_hint", "run_failure"]
+
+
+class NoThread(Exception):
+    """The system had no thread to spare for a run, which has not begun."""
 
 
 def run_failure(error: BaseException) -> str:
     """Return why a run failed."""
     translate = QCoreApplication.translate
+    if isinstance(error, NoThread):
+        said = translate("failures", "The message was not sent: the system has no thread to spare.")
+        return f"{said} {retry_hint()}"
     if not isinstance(error, IpcPromptError):
         reason = error.message if isinstance(error, IpcError) else ""
         reason = reason or translate("failures", "an unexpected error occurred")
         return translate("failures", "The run ended: {0}").format(line(reason, 500))
-    said = _with_details(_title(error.kind), _reason(error))
+    said = _with_details(error.kind, _reason(error))
     return f"{said} {retry_hint()}" if error.retryable else said
 
 
@@ -35,10 +42,13 @@ def answer_failure(kind: str, reason: str) -> str:
     """
     if kind == "aborted":
         return QCoreApplication.translate("failures", "Stopped")
-    return _with_details(_title(kind), reason)
+    return _with_details(kind, reason)
 
 
-def _with_details(title: str, reason: str) -> str:
+def _with_details(kind: str, reason: str) -> str:
+    title = _title(kind)
+    if kind == "permission_rejected":  # of which the reason says nothing else
+        return f"{title}."
     return f"{title}. ({line(reason, 500)})" if reason.strip() else f"{title}."
 
 

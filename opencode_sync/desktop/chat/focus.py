@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import shiboken6
 from PySide6.QtWidgets import QApplication, QWidget
 
 from opencode_sync.desktop.chat.choices import Choices
@@ -22,22 +23,19 @@ class Focus:
         self._questions = questions
         self._choices = choices
         self._form: QWidget | None = None
-        self._wanted_from: QWidget | None = None  # what had the keyboard when it was wanted here
+        self._taken_from: QWidget | None = None  # until it is known whether there is a model
         questions.answered.connect(composer.setFocus)
 
     def take(self) -> None:
-        """Have the keyboard in the message box, as soon as there is known to be a model."""
-        self._wanted_from = None
-        if self._choices.usable:
-            self._composer.setFocus()
-        else:
-            self._wanted_from = QApplication.focusWidget()
+        """Have the keyboard in the message box, at once: whoever has chosen a session types."""
+        self._taken_from = None if self._choices.usable else QApplication.focusWidget()
+        self._composer.setFocus()
 
-    def choices_changed(self) -> None:
-        """Take what was wanted, unless the user has gone somewhere else meanwhile."""
-        wanted, self._wanted_from = self._wanted_from, None
-        if self._choices.usable and wanted is not None and wanted is QApplication.focusWidget():
-            self._composer.setFocus()
+    def give_back(self) -> None:
+        """Have it where it was, unless the user has gone on: there is no model to write to."""
+        taken_from, self._taken_from = self._taken_from, None
+        if taken_from is not None and self._composer.hasFocus() and shiboken6.isValid(taken_from):
+            taken_from.setFocus()
 
     def question_changed(self) -> None:
         """Have what is asked come next, or now if nothing is being written."""

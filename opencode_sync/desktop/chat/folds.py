@@ -9,6 +9,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from opencode_sync.desktop.chat.budget import Budget
+from opencode_sync.desktop.chat.column import Stack
 from opencode_sync.desktop.chat.entry import Note
 from opencode_sync.desktop.chat.excerpt import json_excerpt
 from opencode_sync.desktop.chat.texts import MarkdownText, PlainText
@@ -44,9 +45,7 @@ class Fold(QWidget):
         # A long line must not make the window wide.
         self.handle.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.handle.toggled.connect(self._toggled)
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(2)
+        self._column = Stack(self, spacing=2)
         self._column.addWidget(self.handle)
         self._inside: QWidget | None = None
 
@@ -94,6 +93,11 @@ class ReasoningView(Fold):
         self._rest.timeout.connect(self._fill)
         self.set_title(self.tr("Reasoning"))
 
+    def wait(self) -> None:
+        """Do not follow the width before the next ``show_text``."""
+        if self._body is not None:
+            self._body.wait()
+
     def show_text(self, text: str, budget: Budget) -> bool:
         """Show this as the reasoning, once somebody opens it.
 
@@ -123,14 +127,21 @@ class ToolView(Fold):
         """Make one that shows nothing."""
         super().__init__(parent)
         self._call: ToolCall | None = None
+        self._waits = False
         self._boxes: tuple[PlainText, QLabel, PlainText] | None = None
 
-    def show_call(self, call: ToolCall) -> None:
-        """Show the call as it is now."""
-        if call == self._call:
+    def show_call(self, call: ToolCall, *, waits: bool = False) -> None:
+        """Show the call as it is now.
+
+        Args:
+            call: What is called, and what has come of it.
+            waits: Whether it goes on only when the user has answered.
+        """
+        if call == self._call and waits == self._waits:
             return
-        self._call = call
-        self.set_title(f"{tool_title(call)} — {_status(call.status)}")
+        self._call, self._waits = call, waits
+        status = self.tr("waiting for you") if waits else _status(call.status)
+        self.set_title(f"{tool_title(call)} — {status}")
         self.handle.setToolTip(hint(tool_title(call)))
         if self.is_open:
             self._fill()

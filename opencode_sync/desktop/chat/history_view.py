@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QPalette
-from PySide6.QtWidgets import QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent, QPalette, QResizeEvent
+from PySide6.QtWidgets import QFrame, QPushButton, QScrollArea, QWidget
 
 from opencode_sync.desktop.chat.budget import Budget
+from opencode_sync.desktop.chat.column import Stack
 from opencode_sync.desktop.chat.entry import Entry
 from opencode_sync.desktop.chat.message_view import MessageView
 from opencode_sync.desktop.chat.stretch import Stretch
@@ -68,11 +69,8 @@ class HistoryView(QScrollArea):
         self._earlier.clicked.connect(self.show_earlier)
         self._later = QPushButton(self.tr("Show &later messages"), self._inside)
         self._later.clicked.connect(self.show_later)
-        outer = QVBoxLayout(self._inside)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(0)
-        self._column = QVBoxLayout()
-        self._column.setSpacing(2)
+        outer = Stack(self._inside, spacing=0)
+        self._column = Stack(spacing=2)
         outer.addWidget(self._earlier)
         outer.addLayout(self._column)
         outer.addWidget(self._later)
@@ -183,11 +181,10 @@ class HistoryView(QScrollArea):
             self._plan(0)
             return
         left: dict[int, Entry] = {}
-        # From the newest up: it is what one looks at.
-        for position in range(len(shown) - 1, -1, -1):
+        dirty = [each for each in range(len(shown)) if shown[each].key in self._dirty]
+        # What one looks at first, then from the newest up.
+        for position in sorted(dirty, key=lambda each: (not self._is_seen(shown[each]), -each)):
             entry = shown[position]
-            if entry.key not in self._dirty:
-                continue
             if budget.over or not self._view_of(shown, position).sync(budget):
                 left[entry.key] = entry
         self._dirty = left
@@ -195,6 +192,13 @@ class HistoryView(QScrollArea):
         self._interval = max(_INTERVAL_MS, round(_REST * budget.spent * 1000))
         if left:
             self._plan(0)
+
+    def _is_seen(self, entry: Entry) -> bool:
+        view = self._views.get(entry.key)
+        top = self.verticalScrollBar().value()
+        return view is not None and (
+            view.y() < top + self.viewport().height() and view.y() + view.height() > top
+        )
 
     def _drop_views(self, kept: set[int], budget: Budget) -> bool:
         """Take away the views of what is not shown any more; False when there was no time."""
@@ -217,6 +221,27 @@ class HistoryView(QScrollArea):
             above = sum(each.key in self._views for each in shown[:position])
             self._column.insertWidget(above, view)
         return view
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the theme and the font, in turns as well."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.PaletteChange):
+            self._draw_again()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Likewise the width."""
+        if event.size().width() != event.oldSize().width():
+            for view in self._views.values():
+                view.wait()
+            self._draw_again()
+        super().resizeEvent(event)
+
+    def _draw_again(self) -> None:
+        if not self._sticks:
+            self._hold()
+        for entry in self._stretch.shown:
+            self._mark(entry)
+        self._plan(0)
 
     # --- Scrolling ---
 

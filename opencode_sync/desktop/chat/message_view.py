@@ -6,10 +6,10 @@ from typing import Final
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QPalette
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from opencode_sync.desktop.chat.budget import Budget
-from opencode_sync.desktop.chat.column import Column
+from opencode_sync.desktop.chat.column import Column, Stack
 from opencode_sync.desktop.chat.entry import Entry, Note, Part, TextPart
 from opencode_sync.desktop.chat.failures import answer_failure
 from opencode_sync.desktop.chat.folds import NoteView, ReasoningView, ToolView
@@ -51,17 +51,16 @@ class MessageView(QFrame):
         head.addWidget(self._speaker)
         head.addWidget(self._model, 1)
         head.addWidget(self.copy_button)
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(10, 4, 10, 8)
-        self._column.setSpacing(4)
-        self._column.addLayout(head)
+        column = Stack(self, spacing=4)
+        column.setContentsMargins(10, 4, 10, 8)
+        column.addLayout(head)
         self._parts = Column(2)
-        self._column.addLayout(self._parts)
+        column.addLayout(self._parts)
         self._error = _label(self)
         self._error.setWordWrap(True)
         self._error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._error.hide()
-        self._column.addWidget(self._error)
+        column.addWidget(self._error)
 
     @property
     def labels(self) -> list[QLabel]:
@@ -71,6 +70,13 @@ class MessageView(QFrame):
     def look_again(self) -> None:
         """Have the next ``sync`` look at all parts: the entry has changed."""
         self._next = 0
+
+    def wait(self) -> None:
+        """Have long texts follow the width no sooner than by the next ``sync``."""
+        for view in self._views.values():
+            if isinstance(view, MarkdownText | ReasoningView):
+                view.wait()
+        self.look_again()
 
     def sync(self, budget: Budget) -> bool:
         """Show the entry as it is now, as far as there is time; at least one part of it.
@@ -120,6 +126,8 @@ class MessageView(QFrame):
             said = answer_failure(entry.error_kind, entry.error)
         elif entry.cut:
             said = self.tr("Cut off: the connection was lost while this was written.")
+        elif entry.left and entry.unfinished:
+            said = self.tr("Not finished: cut off, or another program is still writing it.")
         font = self._error.font()
         font.setBold(entry.error is not None and entry.error_kind != "aborted")
         self._error.setFont(font)
@@ -174,5 +182,5 @@ def _show(view: _View, part: Part, budget: Budget) -> bool:
         view.show_note(part)
     else:
         assert not isinstance(part, TextPart | Note)
-        view.show_call(part.call)
+        view.show_call(part.call, waits=part.waits)
     return True

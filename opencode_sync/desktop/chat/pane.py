@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from PySide6.QtCore import QSettings, Qt, Signal
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QApplication,
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QStackedLayout,
     QVBoxLayout,
     QWidget,
 )
 
+from opencode_sync.desktop.chat.activity import Activity
 from opencode_sync.desktop.chat.choices import Choices
 from opencode_sync.desktop.chat.closing import ClosingQuestion
 from opencode_sync.desktop.chat.composer import Composer
 from opencode_sync.desktop.chat.conversation import Conversation
+from opencode_sync.desktop.chat.drafts import Drafts
 from opencode_sync.desktop.chat.entry import Entry
 from opencode_sync.desktop.chat.focus import Focus
 from opencode_sync.desktop.chat.history_view import HistoryView
@@ -33,6 +37,9 @@ from opencode_sync.state import ConnectionState
 from opencode_sync.types import OcSessionInfo
 
 __all__ = ["ChatPane"]
+
+_LOW: Final = 450
+"""Below this height, in device-independent pixels, a question takes the place of the figures."""
 
 
 class ChatPane(QWidget):
@@ -62,16 +69,18 @@ class ChatPane(QWidget):
         Args:
             service: Connected or not.
             parent: The Qt parent.
-            settings: Where the chosen model and agent are remembered; None for the application's.
+            settings: Where the chosen model and agent and what was not sent yet are remembered;
+                None for the application's.
         """
         super().__init__(parent)
         self._service = service
         self._conversation: Conversation | None = None
         self._running: dict[str, Conversation] = {}
-        self._drafts: dict[str, str] = {}  # what was written and not sent, by session
         self._closed = False
         self.closing = ClosingQuestion(self)
         settings = QSettings() if settings is None else settings
+        self._drafts = Drafts(settings)
+        self._activity = Activity(service, self)
         self._build(settings)
         self._connect()
         self.show_session(None)
@@ -89,6 +98,9 @@ class ChatPane(QWidget):
         self.title.setFont(font)
         self.notice = Notice(self)
         self.history = HistoryView(self)
+        # Whatever else there is has its room first; in a low window that may be all.
+        self.history.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
+        self.history.setMinimumHeight(1)
         self.run_bar = RunBar(self)
         self.composer = Composer(self)
         self.send_button = QPushButton(self.tr("&Send"), self)
@@ -110,6 +122,7 @@ class ChatPane(QWidget):
         column.addWidget(self.history, 1)
         column.addWidget(self.questions)
         column.addWidget(self.run_bar)
+        column.addWidget(self.composer.note)
         column.addWidget(self.composer)
         row = QHBoxLayout()
         row.addWidget(self.choices, 1)
@@ -132,7 +145,7 @@ class ChatPane(QWidget):
         self.stop_button.clicked.connect(self.stop)
         self.history.earlier_wanted.connect(self._load_earlier)
         self.notice.retry_wanted.connect(self.reload)
-        self.choices.changed.connect(self._on_choices)
+        self.choices.changed.connect(self._show_state)
         self._service.connected.connect(self.reload)
         escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
         escape.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -166,7 +179,7 @@ class ChatPane(QWidget):
             self._show_state()
             return
         if old is not None:
-            self._drafts[old.session.id] = self.composer.text
+            self._drafts.keep(old.session.id, self.composer.text)
             self._leave(old)
         self._conversation = None
         if session is not None:
@@ -175,7 +188,7 @@ class ChatPane(QWidget):
             talk.session = session
         self._pages.setCurrentIndex(0 if self._conversation is None else 1)
         talk = self._conversation
-        self.composer.setPlainText("" if session is None else self._drafts.pop(session.id, ""))
+        self.composer.setPlainText("" if session is None else self._drafts.take(session.id))
         self.history.show_transcript(None if talk is None else talk.transcript)
         self._show_questions()
         self._show_state()
@@ -192,7 +205,7 @@ class ChatPane(QWidget):
             self._show_state()
 
     def _begin(self, session: OcSessionInfo) -> Conversation:
-        talk = Conversation(self._service, session, self)
+        talk = Conversation(self._service, session, self._activity, self)
         talk.state_changed.connect(lambda: self._on_state(talk))
         talk.transcript_changed.connect(lambda: self._on_transcript(talk))
         talk.entry_changed.connect(lambda entry: self._on_entry(talk, entry))
@@ -210,7 +223,7 @@ class ChatPane(QWidget):
         """End and drop whatever there is of a session that does not exist any more."""
         if self.session_id == session_id:
             self.show_session(None)
-        self._drafts.pop(session_id, None)
+        self._drafts.take(session_id)
         talk = self._running.get(session_id)
         if talk is not None:
             talk.close()
@@ -252,13 +265,9 @@ class ChatPane(QWidget):
     # --- The keyboard ---
 
     def take_focus(self) -> None:
-        """Have the keyboard in the message box, as soon as there is a model to write to."""
+        """Have the keyboard in the message box, unless there is no model to write to."""
         if self._conversation is not None and not self._no_model:
             self._focus.take()
-
-    def _on_choices(self) -> None:
-        self._show_state()
-        self._focus.choices_changed()
 
     def may_close(self, close: Callable[[], object]) -> bool:
         """Return whether the window may close now.
@@ -266,7 +275,8 @@ class ChatPane(QWidget):
         Args:
             close: Tries it again, once the user has agreed to end what is running.
         """
-        return self.closing.may_close(close, running=bool(self._running))
+        asking = any(talk.questions.items for talk in self._running.values())
+        return self.closing.may_close(close, running=bool(self._running), asking=asking)
 
     # --- What a conversation says ---
 
@@ -303,7 +313,7 @@ class ChatPane(QWidget):
 
     def _on_returned(self, talk: Conversation, text: str) -> None:
         if talk is not self._conversation:
-            self._drafts[talk.session.id] = self._drafts.get(talk.session.id) or text
+            self._drafts.keep(talk.session.id, self._drafts.take(talk.session.id) or text)
         elif not self.composer.text.strip():
             self.composer.setPlainText(text)
 
@@ -325,6 +335,8 @@ class ChatPane(QWidget):
     def _show_buttons(self) -> None:
         talk = self._conversation
         running = talk is not None and talk.running
+        if self._no_model:
+            self._focus.give_back()  # before Qt hands it to whatever is next
         self.composer.setEnabled(not self._no_model)
         self.send_button.setVisible(not running)
         self.send_button.setEnabled(
@@ -342,7 +354,17 @@ class ChatPane(QWidget):
         self.questions.show_questions(None if talk is None else talk.questions)
         if had_focus and self.questions.form is None:
             self.composer.setFocus()
+        self._fit()
         self._focus.question_changed()
+
+    def _fit(self) -> None:
+        """Leave a question the room that it needs."""
+        self.usage.setVisible(self.questions.form is None or self.height() >= _LOW)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """See ``QWidget``."""
+        super().resizeEvent(event)
+        self._fit()
 
     @property
     def _no_model(self) -> bool:
@@ -366,15 +388,21 @@ class ChatPane(QWidget):
     # --- The end ---
 
     def shutdown(self) -> None:
-        """Abort all runs and hear of nothing any more. Does not wait; idempotent."""
+        """Abort all runs, remember what was not sent, and hear of nothing any more.
+
+        Does not wait, nor write to the disk: whoever has the settings does. Idempotent.
+        """
         if self._closed:
             return
         self._closed = True
         talks = {id(talk): talk for talk in self._running.values()}
         if self._conversation is not None:
             talks[id(self._conversation)] = self._conversation
+            self._drafts.keep(self._conversation.session.id, self.composer.text)
+        self._drafts.save()
         for talk in talks.values():
             talk.close()
+        self._activity.close()
         self.choices.close_calls()
         self._running.clear()
         self.run_bar.show_conversation(None)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from typing import Final, Literal
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QCheckBox,
@@ -18,11 +18,13 @@ from PySide6.QtWidgets import (
     QPushButton,
     QRadioButton,
     QScrollArea,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
-from opencode_sync.desktop.chat.excerpt import json_excerpt, shortened
+from opencode_sync.desktop.chat.excerpt import shortened
+from opencode_sync.desktop.chat.permission_text import permission_text
 from opencode_sync.desktop.chat.texts import PlainText
 from opencode_sync.desktop.chat.words import caption, hint, line
 from opencode_sync.printable import printable_block
@@ -33,6 +35,9 @@ __all__ = ["PermissionForm", "QuestionForm"]
 _HIGHEST: Final = 260
 """Of what is asked, in device-independent pixels; more than that scrolls."""
 
+_LOWEST: Final = 45
+"""Of the same, in a window that is too low for more."""
+
 _QUESTION: Final = (4_000, 100)
 """Characters and lines of a question that are shown."""
 
@@ -41,9 +46,6 @@ _OPTIONS: Final = 50
 
 _QUESTIONS: Final = 20
 """Questions that are shown at once."""
-
-_DETAILS: Final = 20_000
-"""Characters of what a tool says about its request."""
 
 
 class PermissionForm(QFrame):
@@ -59,9 +61,17 @@ class PermissionForm(QFrame):
         column = QVBoxLayout(self)
         said = self.tr("The model asks for permission: {0}").format(line(asked.permission))
         column.addWidget(_title(said, self))
-        self.about = PlainText(self.tr("What is asked for"), self)
-        self.about.show_text(_permission_text(asked))
+        self.about = _Box(self.tr("What is asked for"), self)
+        shown = permission_text(asked)
+        self.about.show_text(shown.text)
+        self.about.setMinimumHeight(min(self.about.maximumHeight(), _LOWEST))
         column.addWidget(self.about)
+        for count, left_out in (
+            (shown.patterns, self.tr("Also asked for, and not shown: {0} more.")),
+            (shown.details, self.tr("Also said by the tool, and not shown: {0} more.")),
+        ):
+            if count:
+                column.addWidget(_label(left_out.format(count), self))
         self.once = QPushButton(self.tr("Allow &once"), self)
         self.always = QPushButton(self.tr("&Always allow"), self)
         self.always.setToolTip(self.tr("From now on, in every session of the project"))
@@ -107,13 +117,7 @@ class QuestionForm(QFrame):
         if self._left_out:
             more = self.tr("{0} questions more are not shown, and stay without an answer.")
             items.addWidget(_label(more.format(self._left_out), inside))
-        area = QScrollArea(self)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # what is in it scrolls it
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inside)
-        area.setFixedHeight(min(inside.sizeHint().height() + 4, _HIGHEST))
+        self.area = _Area(inside, self)
         self.answer = QPushButton(self.tr("&Answer"), self)
         self.answer.setAutoDefault(False)
         self.dismiss = QPushButton(self.tr("&Dismiss"), self)
@@ -125,7 +129,7 @@ class QuestionForm(QFrame):
         row.addStretch(1)
         column = QVBoxLayout(self)
         column.addWidget(_title(self.tr("The model asks"), self))
-        column.addWidget(area)
+        column.addWidget(self.area)
         column.addLayout(row)
         self.answer.clicked.connect(lambda: self._reply(self._answers()))
         self.dismiss.clicked.connect(lambda: self._reply(None))
@@ -140,6 +144,44 @@ class QuestionForm(QFrame):
     def _reply(self, answers: Sequence[Sequence[str]] | None) -> None:
         self.replied.emit(answers)
         self.setEnabled(False)
+
+
+class _Box(PlainText):
+    """As high as its text, or lower where there is less room."""
+
+    def sizeHint(self) -> QSize:
+        """See ``QWidget``."""
+        return QSize(super().sizeHint().width(), self.maximumHeight())
+
+
+class _Area(QScrollArea):
+    """As high as what is in it, or lower where there is less room; then it scrolls."""
+
+    def __init__(self, inside: QWidget, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # what is in it scrolls it
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
+        self.setWidget(inside)
+        self._inside = inside
+
+    def sizeHint(self) -> QSize:
+        """See ``QWidget``."""
+        hint = self._inside.sizeHint()
+        needed = max(self._inside.heightForWidth(self.viewport().width()), hint.height())
+        return QSize(hint.width(), min(needed + 4, _HIGHEST))
+
+    def minimumSizeHint(self) -> QSize:
+        """See ``QWidget``."""
+        return QSize(40, min(self.sizeHint().height(), _LOWEST))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Be as high as the text is at the new width."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self.updateGeometry()
 
 
 class _Item(QGroupBox):
@@ -207,43 +249,3 @@ def _title(text: str, parent: QWidget) -> QLabel:
     font.setBold(True)
     label.setFont(font)
     return label
-
-
-_PATHS: Final = ("filepath", "filePath", "path")
-_ITSELF: Final = ("command", *_PATHS)
-"""Under these names tools say what they want to do or to touch: that needs no name."""
-
-
-def _permission_text(asked: PermissionAsked) -> str:
-    """Return what is asked for, each thing once, with whatever else the tool says about it."""
-    lines: list[str] = []
-    others: list[str] = []
-    for name, value in asked.metadata.items():
-        said = value if isinstance(value, str) else json_excerpt(value, _DETAILS)
-        if not said or said in asked.patterns:
-            continue
-        shown = printable_block(shortened(said, _DETAILS))
-        if name in _ITSELF:
-            lines.append(shown)
-        else:
-            others.append(f"{line(name)}:{chr(10) if chr(10) in shown else ' '}{shown}")
-    patterns = [each for each in asked.patterns if not _is_said(each, asked.metadata)]
-    lines[:0] = [printable_block(shortened(each, _DETAILS)) for each in dict.fromkeys(patterns)]
-    return "\n".join([*(lines or ["*"]), *others])
-
-
-def _is_said(pattern: str, metadata: Mapping[str, Any]) -> bool:
-    """Return whether the tool says in full what a pattern says in part.
-
-    Commands come in their pieces as well, and a path in the form that permissions are kept in.
-    """
-    command = metadata.get("command")
-    if isinstance(command, str) and pattern != command and pattern in _pieces(command[:_DETAILS]):
-        return True
-    paths = (metadata.get(name) for name in _PATHS)
-    return any(isinstance(each, str) and each.endswith(f"/{pattern}") for each in paths)
-
-
-def _pieces(command: str) -> set[str]:
-    """Return the commands that a line of the shell is put together of."""
-    return {each.strip() for each in re.split(r"&&|\|\||[;|&\n]", command)}

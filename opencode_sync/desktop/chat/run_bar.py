@@ -58,7 +58,7 @@ class RunBar(QWidget):
     def _tell(self) -> None:
         talk = self._conversation
         said = "" if talk is None else self._said(talk)
-        at_work = talk is not None and (talk.running or talk.loading)
+        at_work = talk is not None and (talk.running or talk.loading or talk.elsewhere.active)
         self._bar.setVisible(at_work)
         self._text.setText(said)
         self.setVisible(bool(said))
@@ -78,6 +78,8 @@ class RunBar(QWidget):
                     )
                 )
             return " · ".join(said)
+        if talk.elsewhere.active:
+            return self.tr("Another program is at work in this session…")
         if talk.run_error is not None:
             return _why(talk, talk.run_error)
         return self.tr("Loading messages…") if talk.loading else ""

@@ -1,4 +1,4 @@
-"""A long text of Markdown in pieces, so that what it grows by costs the same at any length."""
+"""A long text in pieces, so that what it grows by costs the same at any length."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from typing import Final, NamedTuple
 
 from opencode_sync.desktop.chat.budget import Budget
+from opencode_sync.desktop.chat.scripts import script_changes
 
-__all__ = ["Segments", "plain_pieces"]
+__all__ = ["Segments"]
 
 _SOFT: Final = 1_500
 """Characters from which on a piece ends where Markdown allows it without a trace."""
@@ -23,7 +24,7 @@ _TELLING: Final = 12
 """Characters of an unfinished line that are enough to know how it begins."""
 
 _DEAREST: Final = 480
-"""How much a piece may have of what takes Qt long: lines, changes of style, cells of tables.
+"""How much a piece may have of what takes Qt long: lines, changes of style and script, cells.
 
 What would have more ends there, wherever it is. Tables get their heading again.
 """
@@ -34,30 +35,22 @@ _CELL: Final = 4
 _WIDEST: Final = 24
 """Columns of a table whose heading is repeated."""
 
+_CHANGE: Final = 2
+"""How many lines take as long as a change of the script."""
+
 _MOST: Final = 400
 """Pieces of a text."""
 
-_MARK: Final = re.compile(
-    r"[`*_~]+|!?\[|www\.|://|@|[\u0590-\u05ff][\u0590-\u05ff\s]*|[\u0600-\u08ff][\u0600-\u08ff\s]*"
-)
-"""Where the style of a text changes, or its writing direction, or a link may begin."""
+_PLAIN: Final = 2_000
+"""Characters of a piece that is no Markdown: there is less to see of where it ends."""
+
+_MARK: Final = re.compile(r"[`*_~]+|!?\[|www\.|://|@")
+"""Where the style of a text changes, or a link may begin."""
 
 _RULE: Final = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 """The line below the heading of a table."""
 
 _BLANK: Final = re.compile(r"(?:[ \t]*\n)+")
-
-
-def plain_pieces(text: str) -> list[str]:
-    """Return a text that is no Markdown in pieces, each to be shown below the one before."""
-    pieces: list[str] = []
-    position = 0
-    while len(text) - position > _HARD:
-        end = text.rfind("\n", position, position + _HARD)
-        cut = position + _HARD if end <= position else end
-        pieces.append(text[position:cut])
-        position = cut + (end > position)  # the line's end is where the piece ends
-    return [*pieces, text[position:]] if text[position:] else pieces
 
 
 class _Cut(NamedTuple):
@@ -71,7 +64,13 @@ class _Cut(NamedTuple):
 class Segments:
     """Cuts a growing text. What was cut once stays as it is; only the last piece changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, plain: bool = False) -> None:
+        """Begin with no text.
+
+        Args:
+            plain: Whether it is shown as it was typed, and not as Markdown.
+        """
+        self._plain = plain
         self._settled: list[str] = []
         self._source = ""  # of the settled pieces
         self._opening = ""
@@ -81,7 +80,7 @@ class Segments:
         """Characters at its end for which there would have to be too many pieces."""
 
     def update(self, text: str, budget: Budget | None = None) -> list[str]:
-        """Return the pieces of ``text``, each of them Markdown of its own.
+        """Return the pieces of ``text``, each of them complete, to be shown below each other.
 
         Args:
             text: All of it. What it begins with is usually what was given last.
@@ -91,21 +90,53 @@ class Segments:
             self._settled, self._source, self._opening = [], "", ""
         position = len(self._source)
         self.complete, self.left_out = True, 0
-        while self.complete and (cut := _find_cut(text, position, self._opening)) is not None:
+        while self.complete and (cut := self._find_cut(text, position)) is not None:
             if len(self._settled) >= _MOST:
                 self.left_out = len(text) - position
                 break
             piece = self._opening + text[position : cut.end] + cut.closing
-            if piece.strip():
+            if self._plain:
+                self._settled.append(piece.removesuffix("\n"))  # the next begins below it
+            elif piece.strip():
                 self._settled.append(piece)
             self._opening = cut.opening
             position = cut.end
             self.complete = budget is None or not budget.over
         self._source = text[:position]
         last = text[position:]
-        if not self.complete or self.left_out or not last.strip():
+        if not self.complete or self.left_out or not (last if self._plain else last.strip()):
             return list(self._settled)
         return [*self._settled, self._opening + last]
+
+    def _find_cut(self, text: str, start: int) -> _Cut | None:
+        return _plain_cut(text, start) if self._plain else _find_cut(text, start, self._opening)
+
+
+def _plain_cut(text: str, start: int) -> _Cut | None:
+    """Return where a piece as it was typed ends: of a line if it can be, or of a word."""
+    most = _much(text, start)
+    if most is None:
+        return None
+    for mark in "\n ":
+        end = text.rfind(mark, start, most)
+        if end > start:
+            return _Cut(end + 1, "", "")
+    return _Cut(most, "", "")
+
+
+def _much(text: str, start: int) -> int | None:
+    """Return where it has as much as a piece may have; None when it ends before."""
+    position, spent = start, 0
+    for line in text[start : start + _PLAIN].splitlines(keepends=True):
+        spent += 1
+        for change in script_changes(line):
+            spent += _CHANGE
+            if spent > _DEAREST:
+                return max(position + change, start + 1)
+        position += len(line)
+        if spent >= _DEAREST:
+            break
+    return position if position < len(text) else None
 
 
 def _find_cut(text: str, start: int, opening: str) -> _Cut | None:
@@ -167,10 +198,12 @@ class _State:
             self._spent += self._columns * _CELL
         else:
             self._spent += bool(line.strip())
-            for mark in _MARK.finditer(line):
-                self._spent += 1
-                if self._spent > _DEAREST and mark.start():
-                    return mark.start()
+            dear = [(mark.start(), 1) for mark in _MARK.finditer(line)]
+            dear += [(position, _CHANGE) for position in script_changes(line)]
+            for position, cost in sorted(dear):
+                self._spent += cost
+                if self._spent > _DEAREST and position:
+                    return position
         # Code and tables are cut between lines.
         return len(line) if self._spent > _DEAREST else None
 

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from PySide6.QtCore import QEvent, QSize, Qt, QUrl
-from PySide6.QtGui import QFontDatabase, QKeyEvent, QPalette, QTextDocument, QWheelEvent
+from PySide6.QtGui import (
+    QFontDatabase,
+    QKeyEvent,
+    QPaintEvent,
+    QPalette,
+    QResizeEvent,
+    QTextDocument,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import (
     QFrame,
     QLabel,
     QPlainTextEdit,
     QSizePolicy,
     QTextBrowser,
-    QVBoxLayout,
     QWidget,
 )
 
 from opencode_sync.desktop.chat.budget import Budget
+from opencode_sync.desktop.chat.column import Stack
 from opencode_sync.desktop.chat.markdown import markdown_document, open_link, plain_document
-from opencode_sync.desktop.chat.segments import Segments, plain_pieces
+from opencode_sync.desktop.chat.segments import Segments
 from opencode_sync.desktop.chat.words import hint
 
 __all__ = ["MarkdownText", "PlainText"]
@@ -46,15 +55,23 @@ _SCROLLING: Final = frozenset(
     )
 )
 
+_FONT: Final = (QEvent.Type.FontChange, QEvent.Type.ApplicationFontChange)
+
 
 class _Piece(QTextBrowser):
-    """A piece of text, as high as it is at its width, without scroll bars."""
+    """A piece of text, as high as it is at its width, without scroll bars.
+
+    With another font, theme or width it stays as it is until somebody has the time to show it
+    anew: there may be hundreds, and all of them hear of it at once.
+    """
 
     def __init__(self, text: str, parent: QWidget, *, plain: bool) -> None:
         super().__init__(parent)
         self._plain = plain
         self._text = ""
         self._shown: QTextDocument | None = None
+        self._looks_old = self._waits = False
+        self._width = 0  # at which it is seen; the document may have been asked for others since
         # Layouts ask for the same widths again and again, each of which is a layout of the text.
         self._heights: dict[int, int] = {}
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -72,12 +89,24 @@ class _Piece(QTextBrowser):
         self.resize(parent.width(), self.height())
         self.show_text(text)
 
+    def shows(self, text: str) -> bool:
+        """Return whether this is what is shown, and as it has to look."""
+        return text == self._text and not self._waits
+
+    def wait(self) -> None:
+        """Keep the layout for the present width, whatever comes, until the next ``show_text``."""
+        self._waits = True
+
     def show_text(self, text: str) -> None:
-        """Show this, unless it is what is shown."""
-        if text == self._text:
-            return
-        self._text = text
-        self._render()
+        """Show this as it has to look now."""
+        if text == self._text and not self._looks_old:
+            self.document().setTextWidth(self.viewport().width())
+        else:
+            self._text = text
+            self._render()
+        self._looks_old = self._waits = False
+        self._heights.clear()
+        self.updateGeometry()
 
     def _render(self) -> None:
         document = (
@@ -91,8 +120,6 @@ class _Piece(QTextBrowser):
         if self._shown is not None:
             self._shown.deleteLater()
         self._shown = document
-        self._heights.clear()
-        self.updateGeometry()
 
     def _hovered(self, link: QUrl) -> None:
         self.setToolTip(hint(link.toString()))
@@ -103,6 +130,8 @@ class _Piece(QTextBrowser):
 
     def heightForWidth(self, width: int) -> int:
         """See ``QWidget``."""
+        if self._keeps_width:
+            width = self._width
         height = self._heights.get(width)
         if height is None:
             document = self.document()
@@ -111,6 +140,11 @@ class _Piece(QTextBrowser):
             height = self._heights[width] = math.ceil(document.size().height())
         return height
 
+    @property
+    def _keeps_width(self) -> bool:
+        """Whether it waits, and has a width that it can keep until then."""
+        return self._waits and self._width > 0
+
     def sizeHint(self) -> QSize:
         """See ``QWidget``."""
         return QSize(400, 20)  # of which layouts take the height from above
@@ -118,6 +152,15 @@ class _Piece(QTextBrowser):
     def minimumSizeHint(self) -> QSize:
         """See ``QWidget``."""
         return QSize(40, 0)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Be seen at the present width, also when layouts have asked for another one since."""
+        if not self._keeps_width:
+            self._width = self.viewport().width()
+        document = self.document()
+        if document.textWidth() != self._width:
+            document.setTextWidth(self._width)
+        super().paintEvent(event)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave scrolling to what this is in."""
@@ -131,10 +174,17 @@ class _Piece(QTextBrowser):
             super().keyPressEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:
-        """Follow the theme and the font."""
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange) and self._text:
-            self._render()
+        """Follow the theme and the font, but not now."""
+        if event.type() not in _FONT:  # for which Qt would lay out the text at once
+            super().changeEvent(event)
+        if event.type() in (*_FONT, QEvent.Type.PaletteChange):
+            self._looks_old = self._waits = True
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Follow the width, unless that waits."""
+        if not self._keeps_width:
+            self._width = self.viewport().width()
+            super().resizeEvent(event)
 
 
 class MarkdownText(QWidget):
@@ -149,42 +199,62 @@ class MarkdownText(QWidget):
         """
         super().__init__(parent)
         self._plain = plain
-        self._segments = Segments()
+        self._segments = Segments(plain=plain)
         self._complete: str | None = None  # the text, when all of it is shown
         self._pieces: list[_Piece] = []
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(6)
+        self._column = Stack(self, spacing=0 if plain else 6)
         self._rest: QLabel | None = None
 
+    def wait(self) -> None:
+        """Do not follow the width before the next ``show_text``."""
+        self._complete = None
+        for piece in self._pieces:
+            piece.wait()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Have the next ``show_text`` look at all pieces: they may have to look otherwise."""
+        super().changeEvent(event)
+        self._complete = None
+
     def show_text(self, text: str, budget: Budget) -> bool:
-        """Show a text, as far as there is time; at least one piece of it.
+        """Show a text in the present font, theme and width, as far as there is time.
 
         Returns:
-            False when some of it is not shown yet. Call it again then.
+            False when some of it is not shown yet. Call it again then: each time shows at least one
+            piece more.
         """
         if text is self._complete:
             return True
         self._complete = None
         shown = text[:_LONGEST]
         segments = self._segments
-        wanted = plain_pieces(shown) if self._plain else segments.update(shown, budget)
+        wanted = segments.update(shown, budget)
         while len(self._pieces) > len(wanted):
             piece = self._pieces.pop()
             self._column.removeWidget(piece)
             piece.deleteLater()
-        for piece, segment in zip(self._pieces, wanted, strict=False):
-            piece.show_text(segment)
-        for segment in wanted[len(self._pieces) :]:
-            piece = _Piece(segment, self, plain=self._plain)
-            self._pieces.append(piece)
-            self._column.addWidget(piece)
-            if budget.over:
-                break
+        drawn = self._draw(wanted, budget)
         self._tell_rest(len(text) - len(shown) + segments.left_out)
-        if len(self._pieces) < len(wanted) or not segments.complete:
+        if not drawn or not segments.complete:
             return False
         self._complete = text
+        return True
+
+    def _draw(self, wanted: Sequence[str], budget: Budget) -> bool:
+        """Have the pieces show these; False when there was no time for all, but for one."""
+        has_drawn = False
+        for position, segment in enumerate(wanted):
+            piece = self._pieces[position] if position < len(self._pieces) else None
+            if piece is not None and piece.shows(segment):
+                continue
+            if has_drawn and budget.over:
+                return False
+            has_drawn = True
+            if piece is not None:
+                piece.show_text(segment)
+            else:
+                self._pieces.append(_Piece(segment, self, plain=self._plain))
+                self._column.addWidget(self._pieces[-1])
         return True
 
     def _tell_rest(self, more: int) -> None:

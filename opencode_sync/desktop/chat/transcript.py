@@ -5,9 +5,10 @@ A ``Transcript`` belongs to one thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from opencode_sync.desktop.chat.entry import Entry, TextPart, ToolPart, entry_of
+from opencode_sync.messages import ToolCall
 from opencode_sync.run_events import (
     MessageUpdate,
     OtherEvent,
@@ -33,6 +34,7 @@ class Transcript:
         self._session_id = session_id
         self.entries: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
+        self._waits: Callable[[ToolCall], bool] = lambda call: False
 
     def load(self, entries: Iterable[Entry]) -> None:
         """Have these messages and no others; one that was there before stays the same entry."""
@@ -87,7 +89,7 @@ class Transcript:
             if event.session_id != self._session_id:
                 return None
             entry = self._assistant(event.message_id)
-            entry.parts[event.call.id] = ToolPart(event.call)
+            entry.parts[event.call.id] = ToolPart(event.call, waits=self._waits(event.call))
             return entry
         if isinstance(event, MessageUpdate):
             if event.session_id != self._session_id:
@@ -98,6 +100,32 @@ class Transcript:
         if isinstance(event, OtherEvent):
             return self._drop(event)
         return None
+
+    def mark_waiting(self, waits: Callable[[ToolCall], bool]) -> list[Entry]:
+        """Have tool calls wait for the user; returns the entries that this changes.
+
+        Args:
+            waits: Tells of a call, also of those to come, whether it is one of them.
+        """
+        self._waits = waits
+        changed = []
+        for entry in self.entries:
+            for part in entry.parts.values():
+                if isinstance(part, ToolPart) and part.waits != waits(part.call):
+                    part.waits = not part.waits
+                    if entry not in changed:
+                        changed.append(entry)
+        return changed
+
+    def mark_left(self, *, at_work: bool) -> None:
+        """Tell answers that nobody is known to be writing from those that go on.
+
+        Args:
+            at_work: Whether somebody is writing the newest answer.
+        """
+        answers = [entry for entry in self.entries if entry.role == "assistant"]
+        for entry in answers:
+            entry.left = entry.unfinished and not (at_work and entry is answers[-1])
 
     def _grow(self, delta: TextDelta | ReasoningDelta) -> Entry | None:
         if delta.session_id != self._session_id or not delta.text:

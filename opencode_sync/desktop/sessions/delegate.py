@@ -14,7 +14,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from opencode_sync.desktop.sessions.model import MOST_TITLE, Role
+from opencode_sync.desktop.sessions.activity import Activity
+from opencode_sync.desktop.sessions.model import MOST_TITLE, Role, activity_text
 from opencode_sync.desktop.sessions.record import SessionRecord
 from opencode_sync.desktop.theme import Tone, colours_of, secondary
 
@@ -26,6 +27,8 @@ _GAP: Final = 3  # around a card
 _PADDING: Final = 9  # within it
 _LINES_APART: Final = 5
 _BADGE_PADDING: Final = 6
+_LEAST_TITLE: Final = 60  # pixels of a title, which badges of what was changed leave to it
+_FIELD_EDGE: Final = 3  # of the field for a title, around the line that it covers
 _ROUND: Final = 6.0
 _AS_GIVEN: Final = "given"  # the property of an editor that holds what it began with
 _MOST_DRAWN: Final = 1000  # characters of a line; none is wide enough for half
@@ -56,6 +59,9 @@ def badges_of(record: SessionRecord, files: str, file: str) -> list[Badge]:
     ]
 
 
+_TONES: Final = {Activity.RUNNING: Tone.NEUTRAL, Activity.WAITING: Tone.WARNING}
+
+
 class SessionDelegate(QStyledItemDelegate):
     """Draws ``SessionModel``'s rows."""
 
@@ -74,8 +80,12 @@ class SessionDelegate(QStyledItemDelegate):
         text, faint = self._draw_card(painter, option, card, selected=selected)
         inner = card.adjusted(_PADDING, _PADDING, -_PADDING, -_PADDING)
         first, second = self._lines(option, inner)
+        activity = index.data(Role.ACTIVITY)
+        marker = [] if activity is None else [Badge(activity_text(activity), _TONES[activity])]
         badges = badges_of(record, self.tr("{0} files"), self.tr("{0} file"))
-        first.setRight(self._draw_badges(painter, option, first, badges))
+        if self._width(option, marker + badges) + _LEAST_TITLE > first.width():
+            badges = []
+        first.setRight(self._draw_badges(painter, option, first, marker + badges))
         _draw_text(painter, first, _bold(option.font), text, index.data())
         times = index.data(Role.TIMES)
         _draw_text(painter, second, option.font, faint, f"{times}  ·  {record.id}")
@@ -106,6 +116,11 @@ class SessionDelegate(QStyledItemDelegate):
             painter.setPen(QPen(palette.color(QPalette.ColorRole.Highlight), 2))
             painter.drawRoundedRect(card, _ROUND, _ROUND)
         return text, faint
+
+    @staticmethod
+    def _width(option: QStyleOptionViewItem, badges: list[Badge]) -> int:
+        metrics = QFontMetrics(option.font)
+        return sum(metrics.horizontalAdvance(each.text) + 3 * _BADGE_PADDING for each in badges)
 
     def _draw_badges(
         self, painter: QPainter, option: QStyleOptionViewItem, line: QRect, badges: list[Badge]
@@ -139,6 +154,9 @@ class SessionDelegate(QStyledItemDelegate):
         """See ``QStyledItemDelegate``."""
         editor = QLineEdit(parent)
         editor.setMaxLength(MOST_TITLE)
+        editor.setFont(_bold(option.font))
+        editor.setTextMargins(0, 0, 0, 0)
+        editor.setAutoFillBackground(True)  # nothing of the card shows through
         editor.setAccessibleName(self.tr("New title"))
         return editor
 
@@ -156,11 +174,12 @@ class SessionDelegate(QStyledItemDelegate):
     def updateEditorGeometry(
         self, editor: QWidget, option: QStyleOptionViewItem, index: _Index
     ) -> None:
-        """See ``QStyledItemDelegate``."""
-        card = option.rect.adjusted(_GAP, _GAP, -_GAP, -_GAP)
-        height = min(card.height(), editor.sizeHint().height())
-        top = card.top() + (card.height() - height) // 2
-        editor.setGeometry(QRect(card.left() + 1, top, card.width() - 2, height))
+        """See ``QStyledItemDelegate``: over the title, beside which nothing else is on its line."""
+        inside = _GAP + _PADDING
+        inner = option.rect.adjusted(inside, inside, -inside, -inside)
+        title, _ = self._lines(option, inner)
+        edge = _FIELD_EDGE
+        editor.setGeometry(title.adjusted(-edge, -edge, edge, edge))
 
 
 def _bold(font: QFont) -> QFont:

@@ -60,7 +60,6 @@ class PageParts(QWidget):
         font.setPointSizeF(font.pointSizeF() * 1.6)
         font.setBold(True)
         self.heading.setFont(font)
-        self.heading.setMinimumWidth(1)  # it goes before it is cut off
         self.count = CountBadge()
         self.refresh = QPushButton()
         self.new = QPushButton()
@@ -132,12 +131,15 @@ class PageParts(QWidget):
         column.addLayout(_row(self.rename, self.copy, None, self.delete))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """See ``QWidget``: where there is little room, the heading is what can be spared."""
+        """See ``QWidget``: where there is little room, a button with a key can be spared."""
         super().resizeEvent(event)
+        self._spare()
+
+    def _spare(self) -> None:
         row = (self.heading, self.count, self.refresh, self.new)
         gaps = len(row) * self.style().pixelMetric(QStyle.PixelMetric.PM_LayoutHorizontalSpacing)
         needed = sum(each.sizeHint().width() for each in row) + gaps
-        self.heading.setVisible(self.width() >= needed)
+        self.refresh.setVisible(self.width() >= needed)
 
     def bind(self, button: QPushButton, action: QAction) -> None:
         """Have a button say, do and be what an action is."""
@@ -169,6 +171,7 @@ class PageParts(QWidget):
     def show_counts(self, total: int, matching: int) -> None:
         """Show how many sessions there are, and how many of them a search has found."""
         self.count.show_counts(total, matching)
+        self._spare()
 
 
 def _row(*widgets: QWidget | None) -> QHBoxLayout:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Final
 
 from PySide6.QtCore import (
     QAbstractListModel,
+    QCoreApplication,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
@@ -16,11 +17,12 @@ from PySide6.QtCore import (
 )
 
 from opencode_sync.desktop.plain import plain_tooltip
+from opencode_sync.desktop.sessions.activity import Activity
 from opencode_sync.desktop.sessions.record import SessionRecord
 from opencode_sync.desktop.sessions.titles import shown_title
 from opencode_sync.desktop.times import Clock, relative_time
 
-__all__ = ["MOST_TITLE", "Role", "SessionModel"]
+__all__ = ["MOST_TITLE", "Role", "SessionModel", "activity_text"]
 
 MOST_TITLE: Final = 1000
 """Characters of a title that are edited: OpenCode's own limit is far below."""
@@ -39,6 +41,9 @@ class Role(IntEnum):
     TIMES = Qt.ItemDataRole.UserRole + 2
     """When it was updated and created, for people."""
 
+    ACTIVITY = Qt.ItemDataRole.UserRole + 3
+    """What goes on in it now, an ``Activity``; None for nothing."""
+
 
 class SessionModel(QAbstractListModel):
     """The rows of a page. Renaming only asks: the row changes when the backend has done it."""
@@ -50,6 +55,7 @@ class SessionModel(QAbstractListModel):
         super().__init__(parent)
         self._clock = clock
         self._rows: list[SessionRecord] = []
+        self._activities: Mapping[str, Activity] = {}
 
     def show_rows(self, rows: Sequence[SessionRecord]) -> None:
         """Show these. Where only their contents differ, the view keeps its selection."""
@@ -67,6 +73,13 @@ class SessionModel(QAbstractListModel):
         self.beginResetModel()
         self._rows = list(rows)
         self.endResetModel()
+
+    def show_activities(self, activities: Mapping[str, Activity]) -> None:
+        """Show in which sessions something goes on."""
+        old, self._activities = self._activities, activities
+        for row, record in enumerate(self._rows):
+            if old.get(record.id) is not activities.get(record.id):
+                self.dataChanged.emit(self.index(row), self.index(row))
 
     def row_of(self, session_id: str) -> QModelIndex:
         """Return where a session is; an invalid index when it is not on this page."""
@@ -100,6 +113,8 @@ class SessionModel(QAbstractListModel):
                 return record.info.title[:MOST_TITLE]  # what is shown may be less
             case Role.TIMES:
                 return self._times(record)
+            case Role.ACTIVITY:
+                return self._activities.get(record.id)
             case Qt.ItemDataRole.ToolTipRole:
                 return plain_tooltip(self._title(record), record.id, record.info.directory)
             case Qt.ItemDataRole.AccessibleTextRole:
@@ -137,9 +152,21 @@ class SessionModel(QAbstractListModel):
 
     def _spoken(self, record: SessionRecord) -> str:
         parts = [self._title(record), self._times(record).replace("  ·  ", ", ")]
+        activity = self._activities.get(record.id)
+        if activity is not None:
+            parts.insert(1, activity_text(activity))
         if record.summary is not None and any(record.summary):
             added, deleted, files = record.summary
             parts.append(
                 self.tr("{0} lines added, {1} deleted, {2} files").format(added, deleted, files)
             )
         return ", ".join(parts)
+
+
+def activity_text(activity: Activity) -> str:
+    """Say what goes on in a session."""
+    translate = QCoreApplication.translate
+    return {
+        Activity.RUNNING: translate("SessionModel", "Running"),
+        Activity.WAITING: translate("SessionModel", "Waiting for you"),
+    }[activity]

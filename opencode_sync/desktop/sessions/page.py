@@ -51,6 +51,9 @@ class SessionPage(QWidget):
     acted = Signal()
     """Something else is tried now: to create, rename or delete."""
 
+    connection_wanted = Signal()
+    """The user wants the list, and there is no connection to read it by."""
+
     loaded = Signal()
     """The list is as new as the backend's."""
 
@@ -98,6 +101,7 @@ class SessionPage(QWidget):
         self._live.changed.connect(self._on_changed_elsewhere)
         self._live.removed.connect(self._remove)
         self._live.outdated.connect(self._reading.begin_or_repeat)
+        self._live.activities_changed.connect(self._model.show_activities)
         self._refresh()
 
     @property
@@ -118,7 +122,7 @@ class SessionPage(QWidget):
     # --- Actions ---
 
     def _make_actions(self) -> None:
-        self.refresh_action = self._action(self.tr("Refresh"), "F5", self.load)
+        self.refresh_action = self._action(self.tr("Refresh"), "F5", self.refresh)
         self.create_action = self._action(self.tr("New session"), "Ctrl+N", self.create_session)
         self.find_action = self._action(self.tr("Search"), "Ctrl+F", self._find)
         view = self.parts.view
@@ -153,18 +157,26 @@ class SessionPage(QWidget):
         parts.bind(parts.delete, self.delete_action)
         parts.empty.button.clicked.connect(self.create_action.trigger)
         self.create_action.enabledChanged.connect(parts.empty.button.setEnabled)
-        parts.failed.button.clicked.connect(self.load)
+        parts.failed.button.clicked.connect(self.refresh)
         parts.search.textChanged.connect(self._search)
-        parts.search.left.connect(self._leave_search)
+        parts.search.left.connect(self._go_to_list)
         parts.order_chosen.connect(self._sort)
         parts.pager.page_wanted.connect(self._go_to)
         parts.view.chosen.connect(lambda record: self.session_chosen.emit(record.info))
         parts.view.selected.connect(self._update_actions)
         parts.view.renamed.connect(self._refresh)
+        parts.pager.left.connect(self._go_to_list)
         self._model.rename_wanted.connect(self._do_rename)
         self._service.state_changed.connect(self._update_actions)
 
     # --- Loading ---
+
+    def refresh(self) -> None:
+        """Read the list, or ask for the connection that this takes."""
+        if self._service.client.is_connected:
+            self.load()
+        else:
+            self.connection_wanted.emit()
 
     def load(self) -> None:
         """Read the list. An earlier reading that has not ended is given up."""
@@ -215,6 +227,10 @@ class SessionPage(QWidget):
 
     def _show_session(self, session: OcSessionInfo) -> None:
         self._show_changed([record_of(session)])
+
+    def show_running(self, session_id: str, running: bool) -> None:
+        """Show that a run of this window's goes on in a session, or that it has ended."""
+        self._live.note_run(session_id, running)
 
     def update_session(self, session_id: str) -> None:
         """Read one session anew, for it has changed."""
@@ -326,7 +342,7 @@ class SessionPage(QWidget):
         self._refresh()
         self.parts.view.scrollToTop()
 
-    def _leave_search(self) -> None:
+    def _go_to_list(self) -> None:
         view = self.parts.view
         view.setFocus()
         if view.current is None:

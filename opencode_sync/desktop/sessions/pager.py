@@ -1,13 +1,16 @@
-"""First, previous, next, last, and where one is."""
+"""First, previous, next, last, and where one is, which can be typed as well."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QLocale, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QHBoxLayout,
+    QLabel,
+    QSpinBox,
     QToolButton,
     QWidget,
 )
@@ -22,6 +25,9 @@ class Pager(QWidget):
 
     page_wanted = Signal(int)
     """From 0 on."""
+
+    left = Signal()
+    """The number of a page was entered: the user wants to be in the list."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,16 +52,47 @@ class Pager(QWidget):
             (self.last, self.last_action),
         ):
             _bind(button, action)
-        self.position = plain_label()
-        self.position.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.go_to_action = QAction(self.tr("Go to page..."), self)
+        self.go_to_action.setShortcut(QKeySequence("Ctrl+G"))
+        self.go_to_action.triggered.connect(self._enter)
+        self.addAction(self.go_to_action)
+        self.number = self._make_number()
+        before, _, self._after = self.tr("Page {0} of {1}").partition("{0}")
+        self.pages = plain_label()
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.first)
         row.addWidget(self.previous)
-        row.addWidget(self.position, 1)
+        row.addStretch()
+        row.addWidget(_beside(before.strip(), self.number))
+        row.addWidget(self.number)
+        row.addWidget(self.pages)
+        row.addStretch()
         row.addWidget(self.next)
         row.addWidget(self.last)
         self.show_position(0, 1)
+
+    def _make_number(self) -> QSpinBox:
+        number = QSpinBox()
+        number.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+        number.setKeyboardTracking(False)  # "12" is not page 1 first
+        number.setLocale(QLocale.c())
+        number.setRange(1, 1)
+        number.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        number.setAccessibleName(self.tr("Page"))
+        key = self.go_to_action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+        number.setToolTip(self.tr("Go to page ({0})").format(key))
+        number.valueChanged.connect(lambda value: self.page_wanted.emit(value - 1))
+        number.editingFinished.connect(self._leave)
+        return number
+
+    def _enter(self) -> None:
+        self.number.setFocus()
+        self.number.selectAll()
+
+    def _leave(self) -> None:
+        if self.number.hasFocus():  # so it was Enter
+            self.left.emit()
 
     def _action(self, text: str, key: str, page: Callable[[], int]) -> QAction:
         action = QAction(text, self)
@@ -71,13 +108,25 @@ class Pager(QWidget):
             page: From 0 on.
             pages: How many there are.
         """
+        if (page, pages) != (self._page, self._pages):
+            # Not otherwise, for that would take back what is being typed.
+            with QSignalBlocker(self.number):
+                self.number.setRange(1, pages)
+                self.number.setValue(page + 1)
         self._page, self._pages = page, pages
+        self.pages.setText(self._after.format(page + 1, pages).strip())
+        self.go_to_action.setEnabled(pages > 1)
         for action in (self.first_action, self.previous_action):
             action.setEnabled(page > 0)
         for action in (self.next_action, self.last_action):
             action.setEnabled(page + 1 < pages)
-        self.position.setText(self.tr("Page {0} of {1}").format(page + 1, pages))
         self.setVisible(pages > 1)
+
+
+def _beside(text: str, field: QWidget) -> QLabel:
+    label = plain_label(text)
+    label.setBuddy(field)
+    return label
 
 
 def _button(text: str) -> QToolButton:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Self
 
 from PySide6.QtCore import QEventLoop, QSettings
 from PySide6.QtWidgets import QApplication, QTextBrowser
@@ -80,46 +76,3 @@ def texts(pane: ChatPane) -> Sequence[str]:
 def said(view: MessageView) -> str:
     """What one message says aloud."""
     return "\n".join(each.toPlainText() for each in view.findChildren(QTextBrowser))
-
-
-_HELD: Final = 0.050
-"""Seconds of its own time for which the Qt thread may be held at most."""
-
-_TRACED: Final = 4.0
-"""How many times as long a thread may take whose every line is counted."""
-
-
-class Watch:
-    """How long each turn of the Qt thread's event loop took, in that thread's own time.
-
-    What the tests' own objects, which are many, cost Python's collector does not count.
-    """
-
-    def __init__(self) -> None:
-        self.longest = 0.0
-
-    def __enter__(self) -> Self:
-        gc.collect()
-        gc.freeze()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        gc.unfreeze()
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Run the event loop, turn by turn, until this holds."""
-        give_up = time.monotonic() + PATIENCE / 1000
-        while not condition():
-            assert time.monotonic() < give_up
-            self.during(QApplication.processEvents)
-
-    def during(self, step: Callable[[], object]) -> None:
-        """Do this as one turn."""
-        began = time.thread_time()
-        step()
-        self.longest = max(self.longest, time.thread_time() - began)
-
-    def check(self) -> None:
-        """Fail if a turn took too long."""
-        print(f"held for {self.longest * 1000:.1f} ms at most")
-        assert self.longest <= _HELD * (1.0 if sys.gettrace() is None else _TRACED)

@@ -10,16 +10,21 @@ from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
 from opencode_sync.desktop.chat import ChatPane
+from opencode_sync.desktop.chat.asked import Questions
+from opencode_sync.desktop.chat.folds import ToolView
 from opencode_sync.desktop.chat.questions import PermissionForm, QuestionForm
 from opencode_sync.gateway import BackendError
+from opencode_sync.messages import ToolCall
 from opencode_sync.run_events import PermissionAsked, QuestionAsked, QuestionItem, QuestionOption
 from opencode_sync.wire import ipc_pb2
 from tests.desktop.chat.conftest import ChatBackend, Open, ScriptedRun, session
-from tests.desktop.chat.panes import PATIENCE, Watch, write
+from tests.desktop.chat.panes import PATIENCE, write
+from tests.desktop.watch import Watch, never_held
 from tests.support import backend as b
 from tests.unit.gateway.doubles import Held
 
 ALLOW, DENY, ALLOW_ALL = 1, 2, 3
+DIRECT = Qt.FindChildOption.FindDirectChildrenOnly
 
 
 @pytest.fixture
@@ -407,10 +412,11 @@ def test_the_models_question_reaches_the_user_and_the_answer_the_model(
 
 
 def test_a_question_of_any_length_is_cut_and_says_so(ask: Any) -> None:
-    with Watch() as watch:
+    def ask_all(watch: Watch) -> None:
         watch.during(lambda: ask(QuestionItem("", "word " * 200_000, (), False, True)))
         watch.during(lambda: ask(QuestionItem("", "x\n" * 100_000, (), False, True)))
-    watch.check()
+
+    never_held(ask_all)
     form, _ = ask(QuestionItem("", "x\n" * 1_000, (), False, True))
     said = [label.text() for label in form.items[0].findChildren(QLabel)]
     assert any(text.endswith("x... (1801 characters more)") for text in said)
@@ -446,6 +452,147 @@ def test_a_permission_of_any_length_is_cut_and_says_so(qtbot: QtBot) -> None:
         session_id="ses_1",
         directory="",
     )
-    with Watch() as watch:
-        watch.during(lambda: qtbot.addWidget(PermissionForm(asked)))
-    watch.check()
+    never_held(lambda watch: watch.during(lambda: qtbot.addWidget(PermissionForm(asked))))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "metadata"),
+    [
+        (
+            tuple(f"echo {n}" for n in range(3_000)),
+            {"command": " && ".join(f"echo {n}" for n in range(3_000))},
+        ),
+        (tuple(f"f/{n}" for n in range(20_000)), {"path": "/x"}),
+        (("x",), {f"k{n}": "v" * 50 for n in range(20_000)}),
+        (tuple("\u202e" * n for n in range(1_000)), {"command": "\U000e0001" * 50_000}),
+    ],
+    ids=["pieces", "patterns", "details", "invisible"],
+)
+def test_a_permission_of_a_models_own_making_does_not_hold_the_window(
+    qtbot: QtBot, patterns: tuple[str, ...], metadata: dict[str, Any]
+) -> None:
+    asked = PermissionAsked("per_1", "bash", patterns, metadata, "", "ses_1", "")
+    never_held(lambda watch: watch.during(lambda: qtbot.addWidget(PermissionForm(asked))))
+
+
+def shown_of(
+    qtbot: QtBot, patterns: tuple[str, ...], metadata: dict[str, Any]
+) -> tuple[str, list[str]]:
+    """What a permission shows in its box, and what it says elsewhere, but for its title."""
+    form = PermissionForm(PermissionAsked("per_1", "bash", patterns, metadata, "", "ses_1", ""))
+    qtbot.addWidget(form)
+    labels = [each.text() for each in form.findChildren(QLabel, None, DIRECT)]
+    return form.about.toPlainText(), labels[1:]
+
+
+def test_patterns_that_are_not_shown_are_said_not_to_be(qtbot: QtBot) -> None:
+    text, said = shown_of(qtbot, tuple(f"f/{n}" for n in range(2_000)), {"path": "/x"})
+    assert text.splitlines() == [*(f"f/{n}" for n in range(50)), "/x"]
+    assert said == ["Also asked for, and not shown: 1950 more."]
+    text, said = shown_of(qtbot, ("x" * 5_990, "y" * 100, "rm -rf /"), {"command": "ls"})
+    assert "y" * 10 + "... (90 characters more)" in text.replace("\n", "")
+    assert said == ["Also asked for, and not shown: 1 more."]
+
+
+def test_what_the_cut_end_of_a_command_says_is_not_taken_for_said(qtbot: QtBot) -> None:
+    command = "a" * 10_996 + "; rm important; rm more"
+    text, said = shown_of(
+        qtbot, ("rm", "a" * 10_996, "rm important", "rm more"), {"command": command}
+    )
+    lines = text.splitlines()
+    assert lines[:3] == ["rm", "rm important", "rm more"]
+    assert text.endswith("; rm... (19 characters more)")
+    assert said == []
+
+
+def test_a_detail_that_only_a_hidden_pattern_says_is_shown(qtbot: QtBot) -> None:
+    patterns = (*(f"p{n}" for n in range(60)), "http://evil")
+    text, _ = shown_of(qtbot, patterns, {"url": "http://evil", "other": "p1", "none": ""})
+    assert text.splitlines()[-1] == "url: http://evil"
+    assert text.count("p1\n") == 1
+
+
+def test_details_that_are_not_shown_are_said_not_to_be(qtbot: QtBot) -> None:
+    text, said = shown_of(qtbot, ("x",), {f"k{n}": n for n in range(70)})
+    assert text.splitlines() == ["x", *(f"k{n}: {n}" for n in range(50))]
+    assert said == ["Also said by the tool, and not shown: 20 more."]
+    text, said = shown_of(
+        qtbot, (), {"command": "a" * 12_000, "path": "/b", "diff": "d" * 9_000, "e": 1}
+    )
+    assert text.startswith("a" * 400)
+    assert "aaa... (1000 characters more)" in text
+    assert "/b" not in text
+    assert "ddd... (1000 characters more)" in text
+    assert said == ["Also said by the tool, and not shown: 2 more."]
+    assert "Copy takes all" not in text
+
+
+# --- What waits for the answer ---
+
+
+def tool(pane: ChatPane) -> str:
+    """The line of the only tool call."""
+    (view,) = pane.history.findChildren(ToolView)
+    return view.handle.text()
+
+
+def wait_tool(qtbot: QtBot, pane: ChatPane, line: str) -> None:
+    qtbot.waitUntil(
+        lambda: bool(pane.history.findChildren(ToolView)) and tool(pane) == line, timeout=PATIENCE
+    )
+
+
+@pytest.mark.parametrize("first", ["the call", "the question"])
+def test_a_call_that_waits_for_the_user_says_so(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun, first: str
+) -> None:
+    pushes = [b.tool_updated(), b.permission_asked()]
+    run.push(*(pushes if first == "the call" else reversed(pushes)))
+    wait_tool(qtbot, pane, "bash — waiting for you")
+    run.push(b.event("permission.replied", properties_json='{"requestID": "per_1"}'))
+    wait_tool(qtbot, pane, "bash — running…")
+
+
+def test_a_call_beside_the_one_that_waits_goes_on(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun
+) -> None:
+    run.push(b.permission_asked(), b.tool_updated(call_id="call_2"))
+    permission(qtbot, pane)
+    wait_tool(qtbot, pane, "bash — running…")
+
+
+def call(name: str, status: str = "running") -> ToolCall:
+    return ToolCall("prt_1", name, status, {})
+
+
+def test_the_models_own_question_and_a_task_that_asks_wait_as_well(pane: ChatPane) -> None:
+    questions = Questions(pane._service)
+    questions.add(QuestionAsked("que_1", (), "ses_1", "/project"))
+    waits = questions.waits("ses_1")
+    assert waits(call("question"))
+    assert not waits(call("question", "completed"))
+    assert not waits(call("task"))
+    questions.clear()
+    questions.add(PermissionAsked("per_1", "bash", (), {}, "call_7", "ses_below", "/project"))
+    waits = questions.waits("ses_1")
+    assert waits(call("task"))
+    assert not waits(call("bash"))
+
+
+# --- A no ---
+
+
+@pytest.mark.parametrize("asked", [b.permission_asked(), b.question_asked()])
+def test_a_run_that_ends_by_a_no_says_so_once(
+    qtbot: QtBot, pane: ChatPane, run: ScriptedRun, asked: Any
+) -> None:
+    run.push(asked)
+    qtbot.waitUntil(lambda: pane.questions.form is not None, timeout=PATIENCE)
+    form = pane.questions.form
+    qtbot.mouseClick(
+        form.reject if isinstance(form, PermissionForm) else form.dismiss,
+        Qt.MouseButton.LeftButton,
+    )
+    run.end(b.failed("permission_rejected", "the run ended because what it asked was refused"))
+    qtbot.waitUntil(lambda: not pane.running_sessions, timeout=PATIENCE)
+    assert pane.run_bar.text == "The run ended by what you rejected."

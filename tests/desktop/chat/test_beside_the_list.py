@@ -15,10 +15,13 @@ from opencode_sync.desktop.main_window import MainWindow
 from opencode_sync.desktop.service import Service
 from opencode_sync.desktop.settings import WindowSettings
 from opencode_sync.gateway import Gateway
+from opencode_sync.wire.ext_operations_pb2 import IpcModelList
 from opencode_sync.wire.oc_event_pb2 import OcEvent
 from tests.desktop.chat.conftest import ChatBackend, Open, session
-from tests.desktop.chat.panes import PATIENCE, write
+from tests.desktop.chat.panes import PATIENCE, settled, texts, write
+from tests.desktop.chat.said import answer
 from tests.support import backend as b
+from tests.unit.gateway.doubles import Held
 
 
 @pytest.fixture
@@ -60,12 +63,39 @@ def test_opening_a_session_leads_to_the_message_box(qtbot: QtBot, window: MainWi
     assert pane.composer.hasFocus()
 
 
-def test_a_backend_without_a_model_leaves_the_keyboard_where_it_is(
+def test_what_is_typed_while_the_session_is_read_is_written(
+    qtbot: QtBot, window: MainWindow, backend: ChatBackend
+) -> None:
+    messages, models = Held([]), Held(IpcModelList())
+    backend.script |= {"list_messages": lambda limit: messages(), "list_models": models}
+    window.open_session(session())
+    messages.wait_entered()
+    models.wait_entered()
+    for letter in "Please say things":
+        focused = QApplication.focusWidget()
+        assert focused is not None
+        qtbot.keyClick(focused, letter)
+    pane = window.chat
+    assert pane is not None
+    assert pane.composer.text == "Please say things"
+    assert not pane.send_button.isEnabled()
+    qtbot.keyClick(pane.composer, Qt.Key.Key_Return)  # which has to wait
+    models.released.set()
+    messages.released.set()
+    qtbot.waitUntil(pane.send_button.isEnabled, timeout=PATIENCE)
+    assert pane.composer.text == "Please say things"
+    assert not backend.runs
+    qtbot.keyClick(pane.composer, Qt.Key.Key_Return)
+    assert backend.run().request.text == "Please say things"
+
+
+def test_a_backend_without_a_model_gives_the_keyboard_back(
     qtbot: QtBot, window: MainWindow, backend: ChatBackend
 ) -> None:
     backend.refuses = True
     pane = opened(window)
     qtbot.waitUntil(lambda: pane.choices.refused, timeout=PATIENCE)
+    assert window.sessions.parts.new.hasFocus()
     window.open_session(session("ses_2"))
     assert window.sessions.parts.new.hasFocus()
 
@@ -94,6 +124,16 @@ def test_a_key_leads_back_and_is_told_in_the_tooltip(
         qtbot.keyClick(pane.composer, key, modifier)
     assert not pane.composer.hasFocus()
     assert "Ctrl+L" in pane.composer.toolTip()
+
+
+def test_f5_reads_the_conversation_again(
+    qtbot: QtBot, window: MainWindow, backend: ChatBackend
+) -> None:
+    pane = opened(window)
+    settled(qtbot, pane)
+    backend.messages = [answer("msg_1", "Said elsewhere")]
+    qtbot.keyClick(pane.composer, Qt.Key.Key_F5)
+    qtbot.waitUntil(lambda: texts(pane) == ["Said elsewhere"], timeout=PATIENCE)
 
 
 # --- The headline ---
@@ -164,6 +204,20 @@ def test_closing_while_an_answer_is_written_asks_first(
     choose(qtbot, window, "Close and stop")
     assert not window.isVisible()
     assert run.aborted.wait(PATIENCE / 1000)
+
+
+def test_closing_while_the_model_waits_says_so(
+    qtbot: QtBot, window: MainWindow, backend: ChatBackend
+) -> None:
+    pane = opened(window)
+    qtbot.waitUntil(lambda: pane.choices.usable and not pane._conversation.loading)
+    write(pane, "Hi")
+    backend.run().push(b.permission_asked())
+    qtbot.waitUntil(lambda: pane.questions.form is not None, timeout=PATIENCE)
+    assert not window.close()
+    assert "The model waits for your answer" in the_question(window).text()
+    choose(qtbot, window, "Close and stop")
+    assert not window.isVisible()
 
 
 def test_closing_without_a_run_asks_nothing(qtbot: QtBot, window: MainWindow) -> None:

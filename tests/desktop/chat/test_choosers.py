@@ -121,6 +121,64 @@ def test_thousands_of_models_are_there_at_once(qtbot: QtBot, settings: QSettings
     assert chooser.sizeHint().width() < 400
 
 
+OTHERS = [Choice("p/one", "One (p)"), Choice("p/three", "Three (p)")]
+
+
+def test_what_is_being_typed_is_left_alone_when_the_list_is_read_again(
+    qtbot: QtBot, settings: QSettings
+) -> None:
+    chooser = make(qtbot, settings)
+    chooser.set_choices(CHOICES)
+    field(chooser).selectAll()
+    qtbot.keyClicks(field(chooser), "One (")
+    completer = chooser.completer()
+    assert completer is not None
+    popup = completer.popup()
+    assert popup is not None
+    qtbot.waitUntil(popup.isVisible, timeout=PATIENCE)
+    chooser.set_choices([])
+    chooser.set_choices(OTHERS)
+    assert (chooser.currentText(), popup.isVisible()) == ("One (", True)
+    qtbot.keyClick(popup, Qt.Key.Key_Escape)
+    chooser.set_choices(OTHERS)
+    assert chooser.currentText() == "One ("
+    field(chooser).editingFinished.emit()
+    qtbot.waitUntil(lambda: labels(chooser) == ["Automatic", "One (p)", "Three (p)"])
+    assert (chooser.value, chooser.currentText()) == (None, "Automatic")
+
+
+def test_an_open_list_stays_as_it_is_until_it_is_closed(qtbot: QtBot, settings: QSettings) -> None:
+    chooser = make(qtbot, settings)
+    chooser.set_choices(CHOICES)
+    chooser.showPopup()
+    view = chooser.view()
+    qtbot.waitUntil(view.isVisible, timeout=PATIENCE)
+    view.setCurrentIndex(view.model().index(2, 0))
+    chooser.set_choices(OTHERS)
+    assert (view.currentIndex().data(), labels(chooser)[2]) == ("Two (p)", "Two (p)")
+    chooser.hidePopup()
+    qtbot.waitUntil(lambda: labels(chooser)[2:] == ["Three (p)"], timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(("row", "value"), [(1, "p/one"), (2, None)])
+def test_what_is_chosen_from_an_old_list_is_what_was_seen_there(
+    qtbot: QtBot, settings: QSettings, row: int, value: str | None
+) -> None:
+    chooser = make(qtbot, settings)
+    chooser.set_choices(CHOICES)
+    heard = []
+    chooser.chosen.connect(lambda: heard.append(chooser.value))
+    chooser.showPopup()
+    view = chooser.view()
+    qtbot.waitUntil(view.isVisible, timeout=PATIENCE)
+    view.setCurrentIndex(view.model().index(row, 0))
+    chooser.set_choices(OTHERS)
+    qtbot.keyClick(view, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: labels(chooser)[2:] == ["Three (p)"], timeout=PATIENCE)
+    assert heard == [CHOICES[row - 1].value]
+    assert chooser.value == value  # of which there may be none any more
+
+
 # --- What is offered ---
 
 
@@ -145,6 +203,23 @@ def test_hidden_agents_and_those_below_are_not_offered() -> None:
         OcAgentInfo(name="both", mode="all"),
     ]
     assert agent_choices(agents) == [Choice("build", "build", "Builds"), Choice("both", "both")]
+
+
+def test_what_could_not_be_sent_is_not_offered_nor_anything_twice() -> None:
+    agents = [
+        OcAgentInfo(name="", mode="primary"),
+        OcAgentInfo(name=" \n", mode="primary"),
+        OcAgentInfo(name="build", mode="primary", description="Builds"),
+        OcAgentInfo(name="build", mode="primary", description="Again"),
+    ]
+    assert agent_choices(agents) == [Choice("build", "build", "Builds")]
+    models = [
+        OcModelInfo(id="x", provider_id=" "),
+        OcModelInfo(id="", name="Nameless", provider_id="p"),
+        OcModelInfo(id="x", provider_id="p"),
+        OcModelInfo(id="x", name="Again", provider_id="p"),
+    ]
+    assert model_choices(IpcModelList(models=models)) == [Choice("p/x", "x (p)", "p/x")]
 
 
 # --- In the pane ---

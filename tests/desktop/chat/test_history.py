@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QSettings, Qt
-from PySide6.QtWidgets import QApplication, QPlainTextEdit, QPushButton
+from PySide6.QtGui import QPalette, QTextDocument, QTextFormat
+from PySide6.QtWidgets import QApplication, QPlainTextEdit, QPushButton, QTextBrowser
 from pytestqt.qtbot import QtBot
 
 from opencode_sync import IpcConfig
@@ -20,8 +21,9 @@ from opencode_sync.gateway import EmbeddedBackend, Gateway
 from opencode_sync.types import OcSessionInfo
 from opencode_sync.wire.oc_message_pb2 import OcMessage
 from tests.desktop.chat.conftest import ChatBackend, Open, session
-from tests.desktop.chat.panes import PATIENCE, Watch, end, said, settled, texts
+from tests.desktop.chat.panes import PATIENCE, end, said, settled, texts
 from tests.desktop.chat.said import answer, conversation, with_reasoning, with_tool
+from tests.desktop.watch import Watch, never_held
 
 
 def button(pane: ChatPane, text: str) -> QPushButton:
@@ -180,17 +182,21 @@ def test_more_output_than_anybody_reads_is_cut_but_can_be_copied(
 ) -> None:
     """Also a line without an end, for which Qt takes its time, does not hold the window."""
     backend.messages = [with_tool(answer("msg_1"), output=output)]
-    show()
-    fold: ToolView = folds(pane.history.views[0], ToolView)
-    with Watch() as watch:
+
+    def open_it(watch: Watch) -> None:
+        show(session("ses_other"))
+        show()
+        fold: ToolView = folds(pane.history.views[0], ToolView)
         watch.during(fold.handle.click)
         box = fold.findChildren(QPlainTextEdit)[1]
         watch.until(box.isVisible)
         watch.during(pane.grab)
-    watch.check()
-    assert box.toPlainText().endswith(f"({len(output) - 20_000} characters more; Copy takes all)")
-    fold.copy_button.click()
-    assert QApplication.clipboard().text() == output
+        more = f"({len(output) - 20_000} characters more; Copy takes all)"
+        assert box.toPlainText().endswith(more)
+        fold.copy_button.click()
+        assert QApplication.clipboard().text() == output
+
+    never_held(open_it)
 
 
 def test_reasoning_is_folded(pane: ChatPane, show: Open, backend: ChatBackend) -> None:
@@ -207,13 +213,16 @@ def test_long_reasoning_opens_in_turns(
 ) -> None:
     thought = ("thinking " * 50 + "\n\n") * 100
     backend.messages = [with_reasoning(answer("msg_1", "So."), thought)]
-    show()
-    view = pane.history.views[0]
-    fold: ReasoningView = folds(view, ReasoningView)
-    with Watch() as watch:
+
+    def open_it(watch: Watch) -> None:
+        show(session("ses_other"))
+        show()
+        view = pane.history.views[0]
+        fold: ReasoningView = folds(view, ReasoningView)
         watch.during(fold.handle.click)
         watch.until(lambda: said(view).count("thinking") == 5_000)
-    watch.check()
+
+    never_held(open_it)
 
 
 def test_other_parts_are_a_line_each(pane: ChatPane, show: Open, backend: ChatBackend) -> None:
@@ -316,18 +325,114 @@ def test_a_long_history_never_holds_the_window(
         for n in range(1_000)
     ]
     show(session("ses_warm"))
-    with Watch() as watch:
-        pane.show_session(session())
+
+    def read(watch: Watch) -> None:
+        watch.during(lambda: pane.show_session(session()))
         talk = pane._conversation
         assert talk is not None
         watch.until(lambda: not talk.loading and not pane.history.busy)
         for _ in range(5):
-            pane.history.show_earlier()
+            watch.during(pane.history.show_earlier)
             watch.until(lambda: not talk.loading and not pane.history.busy)
-        pane.show_session(session("ses_2"))
+        watch.during(lambda: pane.show_session(session("ses_2")))
         assert pane._conversation is not talk
         watch.until(lambda: not pane.history.busy and bool(pane.history.views))
-    watch.check()
+
+    never_held(read)
+
+
+LONG = "## A\n\nSome *b* with `c`.\n\n```py\nx = 1\n```\n\n| a | b |\n|--|--|\n| 1 | 2 |\n\n"
+
+
+def test_neither_theme_nor_font_nor_width_holds_the_window_and_all_follows(
+    pane: ChatPane, show: Open, backend: ChatBackend
+) -> None:
+    backend.messages = [answer(f"msg_{n}", LONG * 70) for n in range(10)]
+    show()
+
+    def change(watch: Watch) -> None:
+        palette, font = QPalette(), pane.font()
+        palette.setColor(QPalette.ColorRole.AlternateBase, f"#12345{watch.turns % 10}")
+        font.setPointSize(30 - font.pointSize())
+        for step in (
+            lambda: pane.setPalette(palette),
+            lambda: pane.setFont(font),
+            lambda: pane.resize(1_100 - pane.width(), 700),
+        ):
+            watch.during(step)
+            watch.during(QApplication.processEvents)
+            watch.until(lambda: not pane.history.busy)
+        shown = pane.history.findChildren(QTextBrowser)
+        assert len(shown) > 50
+        pane.grab()
+        for piece in shown:
+            document, width = piece.document(), piece.viewport().width()
+            assert piece.height() == piece.heightForWidth(width)
+            if not piece.visibleRegion().isEmpty():
+                assert document.textWidth() == width > 300
+            assert document.defaultFont().pointSize() == font.pointSize()
+            assert grounds(document) <= {palette.alternateBase().color().name()}
+
+    pane.resize(600, 700)
+    never_held(change)
+
+
+def grounds(document: QTextDocument) -> set[str]:
+    """The colours on which its code stands."""
+    found = set()
+    block = document.begin()
+    while block.isValid():
+        if block.blockFormat().hasProperty(QTextFormat.Property.BackgroundBrush):
+            found.add(block.blockFormat().background().color().name())
+        block = block.next()
+    return found
+
+
+def test_with_another_font_one_still_looks_at_the_same_message(
+    qtbot: QtBot, pane: ChatPane, show: Open, backend: ChatBackend
+) -> None:
+    backend.messages = [answer(f"msg_{n}", f"{n} " + "words " * 100) for n in range(20)]
+    show()
+    looked_at = pane.history.views[10]
+    bar = pane.history.verticalScrollBar()
+    place, length = looked_at.y(), bar.maximum()
+    bar.setValue(place)
+    font = pane.font()
+    font.setPointSize(2 * font.pointSize())
+    pane.setFont(font)
+    settled(qtbot, pane)
+    # Qt hands on the new heights from the inside to the outside, in turns of its own.
+    qtbot.waitUntil(lambda: bar.maximum() > 1.5 * length, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: bar.value() == looked_at.y() > place, timeout=PATIENCE)
+    length = bar.maximum()
+    bar.setValue(length)
+    font.setPointSize(2 * font.pointSize())
+    pane.setFont(font)
+    settled(qtbot, pane)
+    qtbot.waitUntil(lambda: bar.value() == bar.maximum() > 1.5 * length, timeout=PATIENCE)
+
+
+def test_what_was_folded_meanwhile_follows_when_it_is_opened(
+    qtbot: QtBot, pane: ChatPane, show: Open, backend: ChatBackend
+) -> None:
+    backend.messages = [with_reasoning(answer("msg_1"), "I think\n\n" * 1_000)]
+    show()
+    fold = folds(pane.history.views[0], ReasoningView)
+    fold.handle.click()
+    fold.handle.click()
+    font = pane.font()
+    font.setPointSize(25)
+    pane.setFont(font)
+    pane.resize(500, 700)
+    settled(qtbot, pane)
+    fold.handle.click()
+    qtbot.waitUntil(lambda: not fold._rest.isActive(), timeout=PATIENCE)
+    shown = fold.findChildren(QTextBrowser)
+    assert {piece.document().defaultFont().pointSize() for piece in shown} == {25}
+    QApplication.processEvents()
+    for piece in shown:
+        piece.grab()
+    assert all(each.document().textWidth() == each.viewport().width() for each in shown)
 
 
 # --- When it cannot be read ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, QUrl
@@ -33,7 +34,7 @@ from opencode_sync.desktop.chat.markdown import (
 )
 from opencode_sync.desktop.chat.texts import MarkdownText
 from opencode_sync.desktop.chat.transcript import Transcript
-from tests.desktop.chat.panes import Watch
+from tests.desktop.watch import Watch, never_held
 
 pytestmark = pytest.mark.usefixtures("qapp")
 
@@ -259,26 +260,64 @@ def test_a_long_text_is_shown_in_turns(widget: MarkdownText) -> None:
         "|a|b|\n|-|-|\n" + "|x|y|\n" * 2_000,
         "`a" * 2_400,
         "\u202e\u05d0\u0627" * 1_600,
+        "\u1820a\u05301" * 1_200,
         "www.a.b " * 1_200,
-        "\n" * 200_000 + "end",
+        "\n" * 40_000 + "end",
         "a\n\n" * 3_000,
         "![a](x) " * 600,
         "a\n=\n" * 2_000,
+        "e" + "\u0301" * 20_000,
     ],
-    ids=["table", "rows", "code", "turns", "links", "blank", "parts", "pictures", "titles"],
+    ids=[
+        "table",
+        "rows",
+        "code",
+        "turns",
+        "scripts",
+        "links",
+        "blank",
+        "parts",
+        "pictures",
+        "titles",
+        "marks",
+    ],
 )
-def test_no_text_holds_the_window(qtbot: QtBot, text: str) -> None:
+@pytest.mark.parametrize("role", ["assistant", "user"])
+def test_no_text_holds_the_window(
+    qtbot: QtBot, role: Literal["assistant", "user"], text: str
+) -> None:
+    transcript = Transcript("ses_1")
+    transcript.load([Entry("msg_1", role, {"part": TextPart(text)})])
+
+    def draw(watch: Watch) -> None:
+        history = HistoryView()
+        qtbot.addWidget(history)
+        history.resize(600, 700)
+        history.show()
+        QApplication.processEvents()
+        watch.during(lambda: history.show_transcript(transcript))
+        watch.until(lambda: not history.busy)
+
+    never_held(draw)
+
+
+def test_a_prompt_of_megabytes_in_the_history_does_not_hold_the_window(qtbot: QtBot) -> None:
+    transcript = Transcript("ses_1")
+    transcript.load([Entry("msg_1", "user", {"part": TextPart("a line of it\n" * 400_000)})])
     history = HistoryView()
     qtbot.addWidget(history)
     history.resize(600, 700)
     history.show()
-    QApplication.processEvents()
-    transcript = Transcript("ses_1")
-    transcript.load([Entry("msg_1", "assistant", {"part": TextPart(text)})])
-    with Watch() as watch:
-        history.show_transcript(transcript)
-        watch.until(lambda: not history.busy)
-    watch.check()
+
+    def draw(watch: Watch) -> None:
+        history.show_transcript(None)
+        watch.during(lambda: history.show_transcript(transcript))
+        # Those that follow are as these.
+        watch.until(lambda: len(history.findChildren(QTextBrowser)) >= 30)
+        watch.during(lambda: history.show_transcript(None))
+        watch.until(lambda: not history.busy and not history.views)
+
+    never_held(draw)
 
 
 def test_more_pieces_than_anybody_reads_are_left_out_and_said_to_be(widget: MarkdownText) -> None:
@@ -311,18 +350,63 @@ def test_more_than_anybody_reads_is_left_out_and_said_to_be(widget: MarkdownText
     assert "5001 characters more" in said.text()
 
 
-def test_it_follows_the_theme_and_the_font(widget: MarkdownText) -> None:
-    widget.show_text("```\ncode\n```", Budget(1))
+def test_it_follows_the_theme_and_the_font_when_there_is_time(widget: MarkdownText) -> None:
+    text = "```\ncode\n```"
+    widget.show_text(text, Budget(1))
     palette = QPalette()
     palette.setColor(QPalette.ColorRole.AlternateBase, "#123456")
     widget.setPalette(palette)
     (piece,) = pieces(widget)
+    assert widget.show_text(text, Budget(0))
     ground = piece.document().begin().blockFormat().background().color()
     assert ground.name() == "#123456"
     font = QFont()
     font.setPointSize(30)
+    shown = piece.document()
     widget.setFont(font)
+    assert piece.document() is shown
+    assert QFontInfo(shown.defaultFont()).pointSize() < 30
+    assert widget.show_text(text, Budget(0))
     assert QFontInfo(piece.document().defaultFont()).pointSize() == 30
+
+
+def test_what_waits_follows_the_width_piece_by_piece(widget: MarkdownText) -> None:
+    text = "words " * 2_000
+    widget.show_text(text, Budget(1))
+    QApplication.processEvents()
+    before = [piece.document().textWidth() for piece in pieces(widget)]
+    widget.wait()
+    widget.resize(250, 100)
+    QApplication.processEvents()
+    assert [piece.document().textWidth() for piece in pieces(widget)] == before
+    assert not widget.show_text(text, Budget(0))
+    assert [piece.document().textWidth() for piece in pieces(widget)] == [250, *before[1:]]
+    while not widget.show_text(text, Budget(0)):
+        pass
+    assert {piece.document().textWidth() for piece in pieces(widget)} == {250}
+
+
+def test_what_waits_is_seen_at_the_width_it_had(widget: MarkdownText) -> None:
+    widget.show_text("words " * 200, Budget(1))
+    QApplication.processEvents()
+    widget.grab()
+    (piece,) = pieces(widget)
+    before, height = piece.document().textWidth(), piece.heightForWidth(piece.width())
+    piece.heightForWidth(100)  # as layouts ask
+    widget.wait()
+    piece.grab()
+    assert piece.document().textWidth() == before
+    assert piece.heightForWidth(120) == height
+
+
+def test_what_was_never_seen_does_not_wait_for_its_width(widget: MarkdownText) -> None:
+    widget.show_text("words " * 200, Budget(1))
+    widget.wait()
+    widget.resize(321, 400)
+    QApplication.processEvents()
+    widget.grab()
+    (piece,) = pieces(widget)
+    assert piece.document().textWidth() == piece.viewport().width() == widget.width()
 
 
 @pytest.mark.parametrize("key", ["PageDown", "Up", "End"])

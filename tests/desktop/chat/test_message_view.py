@@ -7,13 +7,13 @@ from PySide6.QtWidgets import QApplication, QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
 from opencode_sync.desktop.chat.budget import Budget
-from opencode_sync.desktop.chat.entry import Entry, Note, TextPart, ToolPart
+from opencode_sync.desktop.chat.entry import Entry, Note, Part, TextPart, ToolPart
 from opencode_sync.desktop.chat.folds import NoteView, ToolView
 from opencode_sync.desktop.chat.history_view import HistoryView
 from opencode_sync.desktop.chat.message_view import MessageView
 from opencode_sync.desktop.chat.transcript import Transcript
 from opencode_sync.messages import ToolCall
-from tests.desktop.chat.panes import Watch
+from tests.desktop.watch import Watch, never_held
 
 
 def tool(number: int) -> ToolPart:
@@ -88,28 +88,86 @@ def test_an_answer_of_a_thousand_parts_is_drawn_to_its_end(qtbot: QtBot, kind: s
     entry = many(1_000)
     if kind == "text":
         entry.parts = {name: TextPart("hello") for name in entry.parts}
-    history = HistoryView()
-    qtbot.addWidget(history)
-    history.resize(600, 700)
-    history.show()
     transcript = Transcript("ses_1")
     transcript.load([entry])
-    with Watch() as watch:
-        history.show_transcript(transcript)
+
+    def draw(watch: Watch) -> None:
+        history = HistoryView()
+        qtbot.addWidget(history)
+        history.resize(600, 700)
+        history.show()
+        watch.during(lambda: history.show_transcript(transcript))
         watch.until(lambda: not history.busy)
-    if kind == "tool":  # a thousand texts between them nobody writes
-        watch.check()
-    assert len(history.views[0]._views) == 1_000
+        assert len(history.views[0]._views) == 1_000
+
+    never_held(draw)
 
 
 def test_a_call_with_an_input_of_any_length_opens_at_once(qtbot: QtBot) -> None:
     call = ToolCall("call_1", "write", "completed", {"content": "x = 1\n" * 3_000_000}, output="")
-    view = ToolView()
-    qtbot.addWidget(view)
-    view.show()
-    with Watch() as watch:
+
+    def open_it(watch: Watch) -> None:
+        view = ToolView()
+        qtbot.addWidget(view)
+        view.show()
         watch.during(lambda: view.show_call(call))
         watch.during(view.handle.click)
-    watch.check()
-    given = view.findChildren(QPlainTextEdit)[0].toPlainText()
-    assert "characters more)" in given
+        given = view.findChildren(QPlainTextEdit)[0].toPlainText()
+        assert "characters more)" in given
+
+    never_held(open_it)
+
+
+# --- Answers without an end ---
+
+
+def unfinished(*parts: Part) -> Entry:
+    """An answer that has no end, and nobody is known to write."""
+    entry = Entry("msg_1", "assistant", {f"part_{n}": part for n, part in enumerate(parts)})
+    entry.left = True
+    return entry
+
+
+def told(qtbot: QtBot, entry: Entry) -> str:
+    """What is said of its end; "" for nothing."""
+    view = MessageView(entry)
+    qtbot.addWidget(view)
+    view.show()
+    assert view.sync(Budget(10))
+    label = view.labels[-1]
+    return label.text() if label.isVisible() else ""
+
+
+RUNNING = ToolPart(ToolCall("call_1", "bash", "running", {}))
+DONE = ToolPart(ToolCall("call_1", "bash", "completed", {}, output=""))
+NOT_FINISHED = "Not finished: cut off, or another program is still writing it."
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [(), (TextPart(""),), (TextPart("Hm", reasoning=True),), (TextPart("I look."), RUNNING)],
+    ids=["nothing", "no words", "thoughts", "a tool at work"],
+)
+def test_an_answer_that_nobody_goes_on_with_says_so(qtbot: QtBot, parts: tuple[Part, ...]) -> None:
+    assert told(qtbot, unfinished(*parts)) == NOT_FINISHED
+
+
+@pytest.mark.parametrize("part", [TextPart("Words"), DONE, Note("file", "a.txt")])
+def test_an_answer_with_something_to_show_needs_no_explanation(qtbot: QtBot, part: Part) -> None:
+    assert told(qtbot, unfinished(part)) == ""
+
+
+def test_an_end_without_words_is_an_end(qtbot: QtBot) -> None:
+    entry = unfinished()
+    entry.complete = True
+    assert told(qtbot, entry) == ""
+
+
+def test_of_an_answer_that_is_being_written_nothing_is_said(qtbot: QtBot) -> None:
+    transcript = Transcript("ses_1")
+    old, new = Entry("msg_1", "assistant"), Entry("msg_2", "assistant")
+    transcript.load([Entry("msg_0", "user"), old, new])
+    transcript.mark_left(at_work=True)
+    assert [told(qtbot, each) for each in transcript.entries] == ["", NOT_FINISHED, ""]
+    transcript.mark_left(at_work=False)
+    assert told(qtbot, new) == NOT_FINISHED

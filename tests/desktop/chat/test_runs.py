@@ -16,8 +16,9 @@ from opencode_sync.gateway import Gateway
 from opencode_sync.run_events import MessageUpdate
 from opencode_sync.types import OcMessage
 from tests.desktop.chat.conftest import ChatBackend, Open, ScriptedRun, session
-from tests.desktop.chat.panes import PATIENCE, Watch, settled, texts, write
+from tests.desktop.chat.panes import PATIENCE, settled, texts, write
 from tests.desktop.chat.said import answer, with_tool
+from tests.desktop.watch import Watch, never_held
 from tests.support import backend as b
 
 
@@ -244,22 +245,28 @@ def test_a_second_prompt_waits_for_the_end_of_the_first(
     assert backend.run(1).request.text == "And then"
 
 
-def test_a_flood_never_holds_the_window(pane: ChatPane, run: ScriptedRun) -> None:
+def test_a_flood_never_holds_the_window(pane: ChatPane, show: Open, backend: ChatBackend) -> None:
     """Fifteen thousand words, as fast as they can be brought."""
     words = [f"word{number} " + ("\n\n" if number % 50 == 0 else "") for number in range(15_000)]
 
-    def flood() -> None:
+    def flood(run: ScriptedRun) -> None:
         for word in words:
             run.push(b.delta(word))
         run.end(ran(answer("msg_1", "".join(words))))
 
-    source = threading.Thread(target=flood, name="flood-of-a-test")
-    with Watch() as watch:
+    def follow(watch: Watch) -> None:
+        pane.forget_session("ses_1")
+        show()
+        before = len(backend.runs)
+        write(pane, "Hi")
+        run = backend.run(before)
+        source = threading.Thread(target=flood, args=(run,), name="flood-of-a-test")
         source.start()
         watch.until(lambda: not pane.running_sessions and not pane.history.busy)
-    source.join(PATIENCE / 1000)
-    watch.check()
-    assert texts(pane)[-1].endswith("word14999")
+        source.join(PATIENCE / 1000)
+        assert texts(pane)[-1].endswith("word14999")
+
+    never_held(follow)
 
 
 # --- Stopping ---
@@ -410,6 +417,35 @@ def test_a_prompt_that_came_back_does_not_take_the_place_of_a_newer_text(
     pane.composer.setPlainText("newer ones")
     qtbot.waitUntil(lambda: not pane.running_sessions, timeout=PATIENCE)
     assert pane.composer.text == "newer ones"
+
+
+def test_without_a_thread_for_the_run_the_text_comes_back_and_why(
+    qtbot: QtBot,
+    pane: ChatPane,
+    show: Open,
+    backend: ChatBackend,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backend.messages = [OcMessage(user={"id": "msg_0", "text": "before"})]
+    show()
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        write(pane, "precious words")
+    assert pane.composer.text == "precious words"
+    assert pane.run_bar.isVisible()
+    assert pane.run_bar.text == (
+        "The message was not sent: the system has no thread to spare. Sending it again may help."
+    )
+    assert (pane.running_sessions, backend.runs) == ((), [])
+    settled(qtbot, pane)
+    assert texts(pane) == ["before"]
+    pane.send()
+    assert backend.run().request.text == "precious words"
+    assert "Working" in pane.run_bar.text
 
 
 # --- Several sessions ---

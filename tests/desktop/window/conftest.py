@@ -54,6 +54,7 @@ class FakeChat(QWidget):
         super().__init__()
         self.shown: list[OcSessionInfo | None] = []
         self.changed: list[OcSessionInfo] = []
+        self.reloads = 0
         self.forgotten: list[str] = []
         self.shut_down = False
 
@@ -62,6 +63,9 @@ class FakeChat(QWidget):
 
     def update_session(self, session: OcSessionInfo) -> None:
         self.changed.append(session)
+
+    def reload(self) -> None:
+        self.reloads += 1
 
     def take_focus(self) -> None:
         pass

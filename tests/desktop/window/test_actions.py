@@ -144,6 +144,13 @@ def test_the_chat_of_a_renamed_session_learns_of_its_title(qtbot: QtBot, three: 
     )
 
 
+def test_f5_reads_the_chat_again_as_well(qtbot: QtBot, three: MainWindow) -> None:
+    three.sessions.parts.view.select_row(1)
+    three.sessions.open_action.trigger()
+    qtbot.keyClick(three.sessions.parts.view, Qt.Key.Key_F5)
+    assert cast(FakeChat, three.chat).reloads == 1
+
+
 @pytest.mark.parametrize(
     ("title", "end"),
     [("dropped", Qt.Key.Key_Escape), ("  ", Qt.Key.Key_Return), ("Session 2", Qt.Key.Key_Return)],

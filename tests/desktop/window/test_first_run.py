@@ -137,7 +137,8 @@ def test_the_token_is_masked(window: MainWindow) -> None:
 
 
 @pytest.mark.parametrize(
-    ("port", "token", "text"), [(80, "x" * 20, "port"), (4096, "", "auth_token is blank")]
+    ("port", "token", "text"),
+    [(80, "x" * 20, "port"), (99999, "x" * 20, "port"), (4096, "", "auth_token is blank")],
 )
 def test_an_address_that_is_none_is_told_at_its_field(
     qtbot: QtBot, window: MainWindow, port: int, token: str, text: str
@@ -156,9 +157,14 @@ def test_the_port_is_typed_digit_by_digit(qtbot: QtBot, window: MainWindow) -> N
     assert field.text() == "5999"
 
 
-def test_without_a_port_it_asks_for_one(qtbot: QtBot, window: MainWindow) -> None:
+@pytest.mark.parametrize("key", [False, True])
+def test_without_a_port_it_asks_for_one(qtbot: QtBot, window: MainWindow, key: bool) -> None:
     page = window.first_run
-    qtbot.mouseClick(page.connect_button, _LEFT)
+    if key:
+        qtbot.keyClick(page.port, Qt.Key.Key_Return)
+    else:
+        qtbot.mouseClick(page.connect_button, _LEFT)
+    assert page.problem.isVisible()
     assert page.problem.text() == "Enter the port that the gateway listens on."
     assert page.port.hasFocus()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from opencode_sync.desktop.local_gateway import GatewayKind, make_gateway
 from opencode_sync.desktop.service import Service
 from opencode_sync.desktop.status import StatusLine
 from opencode_sync.desktop.target import Target
-from opencode_sync.gateway import EmbeddedBackend, Gateway
+from opencode_sync.gateway import EmbeddedBackend, Gateway, OpenCodeBackend
 from opencode_sync.providers import StaticConfigProvider
 
 from .conftest import PATIENCE, OpenWindow, config_of, destroy
@@ -240,7 +240,7 @@ def test_no_answer_has_no_latency(
     qtbot: QtBot, service: Service, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cancelled(futures: Any) -> Any:
-        future = futures.list_sessions()
+        future: Future[Any] = Future()  # not a call's: that may be answered before
         future.cancel()
         return future
 
@@ -308,10 +308,13 @@ def test_a_gateway_of_each_kind_can_be_made() -> None:
     gateway = make_gateway(GatewayKind.EMBEDDED)
     assert isinstance(gateway.backend, EmbeddedBackend)
     assert gateway.runtime_file is None
-    other = make_gateway(GatewayKind.OPENCODE)
-    assert other.backend.name == "opencode"
-    for each in (gateway, other):
-        each.stop()
+    gateway.stop()
+    for kind, discovers in ((GatewayKind.OPENCODE, True), (GatewayKind.OWN_OPENCODE, False)):
+        gateway = make_gateway(kind)
+        assert isinstance(gateway.backend, OpenCodeBackend)
+        assert gateway.backend._discover_at_start is discovers
+        assert gateway.backend._spawn_at_start
+        gateway.stop()
 
 
 @pytest.mark.parametrize("package", ["websockets", ""])

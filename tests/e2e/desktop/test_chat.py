@@ -20,6 +20,7 @@ from opencode_sync.gateway import Gateway, OpenCodeBackend
 from opencode_sync.types import OcSessionInfo
 from tests.desktop.chat.panes import PATIENCE, end, settled, texts, write
 from tests.e2e.client.asking import BASH, OUTSIDE, QUESTION, Asked
+from tests.e2e.desktop.conftest import OpenPane
 from tests.e2e.opencode_server import RealServer
 from tests.e2e.stub_model import Gate, StubModel
 from tests.support.leaks import eventually
@@ -57,6 +58,12 @@ def ask(qtbot: QtBot, pane: ChatPane, text: str) -> None:
     """Send, and wait for the end."""
     write(pane, text)
     wait_idle(qtbot, pane)
+
+
+def tool_waits(pane: ChatPane) -> bool:
+    """Whether the only tool call says that it waits for the user."""
+    folds = pane.findChildren(ToolView)
+    return [each.handle.text().endswith("waiting for you") for each in folds] == [True]
 
 
 def test_the_answer_is_drawn_while_it_is_written(
@@ -136,13 +143,16 @@ def test_a_permission_is_given_or_not_by_a_button(
     assert isinstance(form, PermissionForm)
     assert "/etc" in form.findChildren(QPlainTextEdit)[0].toPlainText()
     assert len(asked.pending("permission")) == 1
+    qtbot.waitUntil(lambda: tool_waits(shown), timeout=PATIENCE)
     getattr(form, button).click()
     wait_idle(qtbot, shown)
     assert asked.pending("permission") == []
     assert shown.questions.form is None
     (fold,) = shown.findChildren(ToolView)
     assert fold.handle.text().endswith(result)
-    assert ("rejected" in shown.run_bar.text) == (button == "reject")
+    assert shown.run_bar.text == (
+        "The run ended by what you rejected." if button == "reject" else ""
+    )
 
 
 def test_the_models_question_is_answered_by_a_choice(
@@ -152,6 +162,7 @@ def test_the_models_question_is_answered_by_a_choice(
     qtbot.waitUntil(lambda: isinstance(shown.questions.form, QuestionForm), timeout=PATIENCE)
     form = shown.questions.form
     assert isinstance(form, QuestionForm)
+    qtbot.waitUntil(lambda: tool_waits(shown), timeout=PATIENCE)
     form.items[0].buttons[1].click()
     form.answer.click()
     wait_idle(qtbot, shown)
@@ -258,3 +269,24 @@ def test_closing_during_a_run_aborts_it_and_leaves_nothing_behind(
         end(pane, service)
         assert eventually(lambda: not asked.runs(), 60.0)
     gate.let(1_000)
+
+
+def test_a_window_follows_what_another_one_does(
+    qtbot: QtBot, shown: ChatPane, open_pane: OpenPane, chosen: OcSessionInfo, gate: Gate, held: str
+) -> None:
+    other = open_pane()
+    other.show_session(chosen)
+    settled(qtbot, other)
+    write(other, held)
+    assert gate.reached.acquire(timeout=60)
+    qtbot.waitUntil(
+        lambda: shown.run_bar.text == "Another program is at work in this session…",
+        timeout=PATIENCE,
+    )
+    qtbot.waitUntil(lambda: len(texts(shown)) == 2, timeout=PATIENCE)
+    assert "Not finished" not in shown.history.views[-1].labels[-1].text()
+    gate.let(5)
+    wait_idle(qtbot, other)
+    qtbot.waitUntil(lambda: texts(shown)[1:] == ["w0 w1 w2 w3 w4"], timeout=PATIENCE)
+    qtbot.waitUntil(lambda: shown.run_bar.text == "", timeout=PATIENCE)
+    assert other.run_bar.text == ""

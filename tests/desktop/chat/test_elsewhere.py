@@ -1,0 +1,203 @@
+"""What other programs do in a session: it is said, and what has come of it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtCore import QSettings
+from pytestqt.qtbot import QtBot
+
+from opencode_sync.desktop.chat import ChatPane, elsewhere
+from opencode_sync.desktop.service import Service
+from opencode_sync.gateway import BackendError
+from opencode_sync.wire import ipc_pb2
+from opencode_sync.wire.ext_event_pb2 import IpcEvent
+from opencode_sync.wire.oc_event_pb2 import OcEvent
+from tests.desktop.chat.conftest import ChatBackend, Open, session
+from tests.desktop.chat.panes import PATIENCE, end, settled, texts, write
+from tests.desktop.chat.said import answer
+from tests.support import backend as b
+from tests.support.leaks import eventually
+
+ELSEWHERE = "Another program is at work in this session…"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elsewhere, "_GRACE_MS", 20)
+    monkeypatch.setattr(elsewhere, "_AGAIN_MS", 20)
+
+
+@pytest.fixture
+def shown(pane: ChatPane, show: Open, backend: ChatBackend) -> ChatPane:
+    """With the session, and the backend's events."""
+    show()
+    assert eventually(lambda: bool(backend.streams))
+    return pane
+
+
+def status(session_id: str = "ses_1", *, busy: bool) -> IpcEvent:
+    said = {"thinking": {"status": "busy"}} if busy else {"idle": {"status": "idle"}}
+    told = OcEvent(session_status={"session_id": session_id, "status": said})
+    return IpcEvent(type="session.status", session_id=session_id, event=told)
+
+
+def tell(backend: ChatBackend, event: IpcEvent) -> None:
+    for each in list(backend.streams):
+        each.push(event)
+
+
+def wait_said(qtbot: QtBot, pane: ChatPane, text: str) -> None:
+    qtbot.waitUntil(lambda: pane.run_bar.text == text, timeout=PATIENCE)
+
+
+def test_a_session_at_work_elsewhere_says_so_and_its_end_is_read(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    tell(backend, status(busy=True))
+    wait_said(qtbot, shown, ELSEWHERE)
+    assert shown.run_bar.isVisible()
+    backend.messages = [answer("msg_1", "Half of it")]
+    qtbot.waitUntil(lambda: texts(shown) == ["Half of it"], timeout=PATIENCE)
+    tell(backend, status(busy=False))
+    backend.messages = [answer("msg_1", "All of it")]
+    wait_said(qtbot, shown, "")
+    qtbot.waitUntil(lambda: texts(shown) == ["All of it"], timeout=PATIENCE)
+
+
+def test_what_was_short_is_read_as_well(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elsewhere, "_GRACE_MS", 1_000_000)
+    backend.messages = [answer("msg_1", "Said elsewhere")]
+    tell(backend, status(busy=True))
+    tell(backend, IpcEvent(type="session.idle", session_id="ses_1"))
+    qtbot.waitUntil(lambda: texts(shown) == ["Said elsewhere"], timeout=PATIENCE)
+
+
+def test_other_sessions_are_no_business_of_the_shown_one(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    tell(backend, status("ses_2", busy=True))
+    tell(backend, status(busy=True))
+    wait_said(qtbot, shown, ELSEWHERE)
+    tell(backend, status(busy=False))
+    wait_said(qtbot, shown, "")
+    shown.show_session(session("ses_2"))  # which was told before
+    wait_said(qtbot, shown, ELSEWHERE)
+
+
+def test_a_run_of_our_own_is_none_of_others(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    write(shown, "Hi")
+    run = backend.run()
+    tell(backend, status(busy=True))
+    run.push(b.delta("Word"))
+    qtbot.waitUntil(lambda: texts(shown)[1:] == ["Word"], timeout=PATIENCE)
+    assert shown.run_bar.text.startswith("Working")
+    assert shown._conversation is not None
+    assert not shown._conversation.elsewhere.active
+    run.end()
+    # Somebody else's follows at once, so that the session was never idle.
+    wait_said(qtbot, shown, ELSEWHERE)
+    write(shown, "And now")
+    assert shown.run_bar.text.startswith("Working")
+
+
+def test_the_end_of_our_own_run_is_not_read_again(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    def reads() -> int:
+        return sum(call[0] == "list_messages" for call in backend.calls)
+
+    before = reads()
+    write(shown, "Hi")
+    tell(backend, status(busy=True))
+    tell(backend, status(busy=False))
+    run = backend.run()
+    run.push(b.delta("Word"))
+    run.end(b.ran("Word"))
+    qtbot.waitUntil(lambda: not shown.running_sessions, timeout=PATIENCE)
+    settled(qtbot, shown)
+    assert reads() == before
+
+
+def test_lost_events_leave_nobody_at_work_for_ever(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    tell(backend, status(busy=True))
+    wait_said(qtbot, shown, ELSEWHERE)
+    backend.messages = [answer("msg_1", "Said meanwhile")]
+    shown._activity._missed(3)
+    assert shown.run_bar.text in ("", "Loading messages…")
+    qtbot.waitUntil(lambda: texts(shown) == ["Said meanwhile"], timeout=PATIENCE)
+
+
+def test_after_a_gap_the_messages_are_read_again(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    tell(backend, status(busy=True))
+    wait_said(qtbot, shown, ELSEWHERE)
+    for each in backend.streams:  # or the backend would not tell
+        assert "gateway.resubscribed" in each.request.types
+    backend.messages = [answer("msg_1", "Said in the gap")]
+    tell(backend, IpcEvent(type="gateway.resubscribed"))
+    wait_said(qtbot, shown, "")
+    qtbot.waitUntil(lambda: texts(shown) == ["Said in the gap"], timeout=PATIENCE)
+
+
+def test_a_stream_that_ends_says_nothing_any_more(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    tell(backend, status(busy=True))
+    wait_said(qtbot, shown, ELSEWHERE)
+    for each in list(backend.streams):
+        each.end("the server has ended")
+    wait_said(qtbot, shown, "")
+
+
+def test_what_is_read_while_it_changes_is_read_once_more(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    talk = shown._conversation
+    assert talk is not None
+    talk.load()
+    backend.messages = [answer("msg_1", "Just said")]
+    talk.load_again()  # whatever the first reading has found
+    qtbot.waitUntil(lambda: texts(shown) == ["Just said"], timeout=PATIENCE)
+
+
+@pytest.fixture
+def pane_without_events(
+    qtbot: QtBot, service: Service, settings: QSettings, backend: ChatBackend
+) -> Iterator[ChatPane]:
+    def refuse(stream: object) -> None:
+        raise BackendError(ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED, "subscribe is not served")
+
+    backend.script["subscribe"] = refuse
+    made = ChatPane(service, settings=settings)
+    with qtbot.waitSignal(made._activity.unknown, timeout=PATIENCE):
+        made.show()
+    yield made
+    end(made, service)
+
+
+def test_a_backend_without_events_is_no_error(
+    qtbot: QtBot, pane_without_events: ChatPane, backend: ChatBackend
+) -> None:
+    pane = pane_without_events
+    pane.show_session(session())
+    settled(qtbot, pane)
+    assert not pane.notice.isVisible()
+    assert pane.run_bar.text == ""
+
+
+def test_no_thread_to_spare_is_no_error(pane: ChatPane, monkeypatch: pytest.MonkeyPatch) -> None:
+    def follow(*arguments: object, **others: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(pane._service.dispatcher, "follow", follow)
+    pane._activity._follow()
+    assert not pane._activity.is_busy("ses_1")

@@ -110,7 +110,7 @@ def test_an_address_is_entered_and_its_token_kept_nowhere(
     tmp_path: Path,
 ) -> None:
     lines: list[str] = []
-    opencode_sync.enable_logging()
+    disable = opencode_sync.enable_logging()
     sink = logger.add(lines.append, level=0)
     try:
         enter(qtbot, window, scripted.port, str.__str__(scripted.auth_token))
@@ -121,7 +121,7 @@ def test_an_address_is_entered_and_its_token_kept_nowhere(
         assert window.service.wait_closed(30)
     finally:
         logger.remove(sink)
-        logger.disable("opencode_sync")
+        disable()
     assert lines
     token = str.__str__(scripted.auth_token)
     assert token not in "".join(lines)

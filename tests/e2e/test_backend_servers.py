@@ -198,7 +198,7 @@ def test_a_spawned_server_works_for_us_alone_and_is_gone_after_stop(spawning, ba
     assert failure(backend(info.base_url).list_sessions)[0] == "AUTH_ERROR"
     started = time.monotonic()
     assert spawning.stop_server(deadline=soon())
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 4.5
     assert gone(info.pid)
     with pytest.raises(ProcessLookupError):
         os.killpg(group, 0)

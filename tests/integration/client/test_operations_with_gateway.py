@@ -202,7 +202,7 @@ def test_giving_up_on_an_answer_takes_as_long_as_was_said(
     began = time.monotonic()
     with pytest.raises(IpcTimeoutError) as caught:
         client.send_message("ses_1", "think", model_id="m", provider_id="p", timeout=0.2)
-    assert 0.2 <= time.monotonic() - began < 2
+    assert 0.2 <= time.monotonic() - began < 8
     assert caught.value.operation == "send_message"
     assert client.get_provider_status() == ["anthropic", "opencode"]
 

@@ -349,7 +349,7 @@ def test_a_gateway_that_stops_answers_or_fails_what_is_in_flight(
     started = time.monotonic()
     gateway.stop(timeout=0.4)
     assert wait(futures, 5).not_done == set()
-    assert time.monotonic() - started < 3.0
+    assert time.monotonic() - started < 8.0
     for future in futures:
         error = future.exception()
         assert error is None or isinstance(error, IpcConnectionError | IpcServerError)

@@ -272,7 +272,7 @@ class TestSlowAndSilent:
         assert entered.wait(PATIENCE)
         started = time.monotonic()
         gateway.stop(0.5)
-        assert time.monotonic() - started < 2.5
+        assert time.monotonic() - started < 4.5
 
     def test_flood_of_pings_without_reading_costs_little(
         self, start: Start, websocket_peer: Connect, monkeypatch: pytest.MonkeyPatch

@@ -541,7 +541,7 @@ def test_a_server_that_drips_is_given_up_at_the_deadline(
     finally:
         gone.set()
     assert type(error) is TransportTimeout
-    assert 0.2 <= time.monotonic() - started < 3
+    assert 0.2 <= time.monotonic() - started < 8
 
 
 def test_a_server_that_says_nothing_is_given_up_at_the_deadline(
@@ -551,7 +551,7 @@ def test_a_server_that_says_nothing_is_given_up_at_the_deadline(
     error = fail(lambda peer: None, seconds=0.1)
     assert type(error) is TransportTimeout
     assert "did not answer the WebSocket handshake in time" in str(error)
-    assert 0.1 <= time.monotonic() - started < 3
+    assert 0.1 <= time.monotonic() - started < 8
 
 
 def test_an_answer_in_single_bytes_is_understood(

@@ -341,7 +341,7 @@ def test_a_passed_deadline_never_blocks_and_keeps_the_rest(link: Link, size: int
         link.transport.send([messages[-1]] * max(1, 30_000 // size))
         started = time.monotonic()
         finished = link.transport.flush(NOW)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 8
     assert link.transport.output_due
     for _ in range(3):
         assert link.transport.flush(NOW) is False

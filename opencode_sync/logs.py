@@ -12,6 +12,8 @@ from opencode_sync.errors import IpcArgumentError
 __all__ = ["enable_logging"]
 
 _PACKAGE: Final = "opencode_sync"
+_LAST_LINES: Final = 1.0
+"""Seconds that the sinks have for what happened before the log was switched off."""
 
 _lock = threading.Lock()  # guards _users, and the switch with it
 _users = 0
@@ -51,6 +53,7 @@ def enable_logging(
             field="json",
         )
     from opencode_sync.log_sinks import add_sink, show_in_program
+    from opencode_sync.log_thread import finish_log
 
     remove: Callable[[], None]
     if sink is None:
@@ -63,6 +66,7 @@ def enable_logging(
 
     def disable() -> None:
         if once.acquire(False):
+            finish_log(_LAST_LINES)  # what has happened so far is still told
             _count(-1)
             remove()
 

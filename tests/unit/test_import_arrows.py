@@ -133,7 +133,7 @@ def test_all_modules_were_read() -> None:
         ("varint", (), ()),
         ("lazy", (), ()),
         ("printable", (), ()),
-        ("logs", ("errors", "log_sinks"), ()),
+        ("logs", ("errors", "log_sinks", "log_thread"), ()),
         ("log_sinks", ("errors", "masking", "printable"), ()),
         ("masking", ("printable", "secret_shapes"), ()),
         ("secret_shapes", (), ()),

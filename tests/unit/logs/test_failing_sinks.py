@@ -13,12 +13,14 @@ from loguru import logger as of_program
 from opencode_sync import (
     ConnectionState,
     IpcConnectionError,
+    IpcServerError,
     ReconnectPolicy,
     enable_logging,
 )
 from opencode_sync import logger as ours
-from tests.support.backend import HOLD, WAIT, ScriptedBackend
+from tests.support.backend import HOLD, WAIT, ScriptedBackend, error
 from tests.support.leaks import no_leaks
+from tests.support.threads import Background
 
 S = ConnectionState
 AT_ONCE = ReconnectPolicy(initial_delay=0.0, jitter=0.0)
@@ -167,6 +169,35 @@ def test_while_a_sink_blocks_calls_are_refused_at_once(backend: ScriptedBackend)
     finally:
         go_on.set()
         disable()
+
+
+def test_what_happened_before_it_was_switched_off_is_told(
+    backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opencode_sync.logs._LAST_LINES", WAIT)
+    lines: list[str] = []
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(message: Any) -> None:
+        if message.record["message"] == "the connection is up":
+            entered.set()
+            assert go_on.wait(WAIT)
+        lines.append(message.record["message"])
+
+    disable = enable_logging("INFO", slow)
+    backend.rule("list_sessions", error(6, "no such project"))
+    with backend.client() as client:
+        assert entered.wait(WAIT)
+        with pytest.raises(IpcServerError):
+            client.list_sessions()
+        switching_off = Background(disable)
+        assert lines == []  # the sink is still busy with the first
+        go_on.set()
+        switching_off.result()
+    assert [line.partition(":")[0] for line in lines] == [
+        "the connection is up",
+        "a request ended with IpcServerError",
+    ]
 
 
 def test_what_is_guarded_is_logged_as_it_was() -> None:

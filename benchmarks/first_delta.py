@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import http.client
 import json
+import os
 import shutil
 import socket
 import sys
@@ -161,9 +162,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--opencode", metavar="PROGRAM", help="OpenCode; by default that on PATH")
     parser.add_argument("--rounds", type=int, default=30, help="answers to each caller")
     options = parser.parse_args(argv)
-    program = options.opencode or shutil.which("opencode")
+    program = shutil.which(options.opencode or "opencode")
     if program is None:
-        parser.error("opencode is not on PATH; name it with --opencode")
+        parser.error("there is no such program, or none on PATH; name it with --opencode")
+    program = os.path.abspath(program)  # it is started in another folder
     machine = describe_machine()
     with real(program) as what:
         figures = measure(what, max(2, options.rounds))

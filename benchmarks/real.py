@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -41,9 +42,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--answers", type=int, default=15, help="streamed to each caller")
     parser.add_argument("--output", type=Path, default=_RESULTS, help="folder of JSON and chart")
     options = parser.parse_args(argv)
-    program = options.opencode or shutil.which("opencode")
+    program = shutil.which(options.opencode or "opencode")
     if program is None:
-        parser.error("opencode is not on PATH; name it with --opencode")
+        parser.error("there is no such program, or none on PATH; name it with --opencode")
+    program = os.path.abspath(program)  # it is started in another folder
     missing: list[str] = []
     machine = describe_machine()
     taken: dict[str, Figure] = {}

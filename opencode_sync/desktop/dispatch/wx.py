@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +16,7 @@ __all__ = ["WxDispatcher"]
 class WxDispatcher(Dispatcher):
     """Runs callbacks in the loop of the ``wx.App``, on the main thread.
 
-    It closes when something is posted and the app is gone. Exceptions of callbacks go to
+    It closes when the app is gone. Exceptions of callbacks go to
     ``sys.excepthook``, as those of event handlers do.
     """
 
@@ -31,9 +32,12 @@ class WxDispatcher(Dispatcher):
         """
         # Not typed: wxPython is no dependency, not even of those who check this package.
         self._wx: Any = _import_wx()
-        if self._wx.GetApp() is None:
+        app = self._wx.GetApp()
+        if app is None:
             raise IpcUsageError("there is no wx.App yet; make one before its WxDispatcher")
         super().__init__(batch)
+        # What was posted since its loop ended will never run, and more may come for a long time.
+        weakref.finalize(app, _close, weakref.ref(self)).atexit = False
 
     def _wake(self) -> bool:
         try:
@@ -48,6 +52,12 @@ class WxDispatcher(Dispatcher):
 
     def _report(self, error: Exception) -> None:
         sys.excepthook(type(error), error, error.__traceback__)
+
+
+def _close(reference: weakref.ref[WxDispatcher]) -> None:
+    dispatcher = reference()
+    if dispatcher is not None:
+        dispatcher.close()
 
 
 def _import_wx() -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,6 @@ from tests.desktop.dispatch.screen import virtual_screen
 from tests.support.leaks import no_leaks
 
 if TYPE_CHECKING:
-    from PySide6.QtWidgets import QApplication
-
     from tests.desktop.dispatch.toolkits import Toolkit
 
 
@@ -41,34 +40,53 @@ def nothing_left_behind() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=["qt", "tk", "polling tk", "wx", "gtk"])
-def toolkit(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, qapp: QApplication
-) -> Iterator[Toolkit]:
-    """Each toolkit in turn; after the test there are the threads and descriptors of before."""
-    display = request.getfixturevalue("display") if "tk" in request.param else ""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For a run of this folder alone, with one of the toolkits in ``system_toolkits``."""
+    parser.addoption("--toolkit", choices=["wx", "gtk3", "gtk4"])
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have each toolkit in turn, or the one that was asked for."""
+    if "toolkit" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--toolkit", default=None)
+        all_of_them = ["qt", "tk", "polling tk", "stand-in wx", "stand-in gtk"]
+        metafunc.parametrize("toolkit", [chosen] if chosen else all_of_them, indirect=True)
+
+
+@pytest.fixture
+def toolkit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toolkit]:
+    """A toolkit; after the test there are the threads and descriptors of before."""
+    name: str = request.param
+    make = _maker(name, monkeypatch, request)
+    if name in ("wx", "gtk3", "gtk4"):  # which keep what they begin with
+        make().close()
     with no_leaks():
-        made = _make(request.param, monkeypatch, qapp, display)
+        made = make()
         yield made
         made.close()
 
 
-def _make(
-    name: str, monkeypatch: pytest.MonkeyPatch, application: QApplication, display: str
-) -> Toolkit:
+def _maker(
+    name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Callable[[], Toolkit]:
     # The tests that want a toolkit skip where one is not installed; the others do without.
+    from tests.desktop.dispatch.system_toolkits import SystemGtk, SystemWx
     from tests.desktop.dispatch.toolkits import Gtk, PollingTk, Qt, Tk, Wx
 
     match name:
         case "qt":
-            return Qt(monkeypatch, application)
+            return partial(Qt, monkeypatch, request.getfixturevalue("qapp"))
         case "tk":
-            return Tk(monkeypatch, display)
+            return partial(Tk, monkeypatch, request.getfixturevalue("display"))
         case "polling tk":
-            return PollingTk(monkeypatch, display)
+            return partial(PollingTk, monkeypatch, request.getfixturevalue("display"))
+        case "stand-in wx":
+            return partial(Wx, monkeypatch)
+        case "stand-in gtk":
+            return partial(Gtk, monkeypatch)
         case "wx":
-            return Wx(monkeypatch)
-    return Gtk(monkeypatch)
+            return partial(SystemWx, monkeypatch)
+    return partial(SystemGtk, monkeypatch, "3.0" if name == "gtk3" else "4.0")
 
 
 @pytest.fixture

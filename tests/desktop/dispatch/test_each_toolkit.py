@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -207,12 +208,34 @@ def test_a_wx_dispatcher_wants_an_app(monkeypatch: pytest.MonkeyPatch) -> None:
         WxDispatcher()
 
 
-def test_a_wx_dispatcher_closes_when_its_app_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wx_dispatcher_closes_with_its_app(monkeypatch: pytest.MonkeyPatch) -> None:
     wx = Wx(monkeypatch)
+    ui = wx.dispatcher()
+    ui.post(lambda: pytest.fail("nothing runs any more"))
+    wx.app = None
+    assert ui.closed
+
+
+def test_a_wx_dispatcher_closes_when_wx_has_let_go_of_its_app(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wx = Wx(monkeypatch)
+    app = wx.app
     ui = wx.dispatcher()
     wx.app = None
     ui.post(lambda: pytest.fail("nothing runs any more"))
+    assert app is not None
     assert ui.closed
+
+
+def test_a_wx_dispatcher_that_is_forgotten_is_no_hindrance_to_the_apps_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wx = Wx(monkeypatch)
+    ui = weakref.ref(wx.dispatcher())
+    gc.collect()
+    assert ui() is None
+    wx.app = None
 
 
 # --- A program that ends without closing ---
@@ -243,12 +266,12 @@ TK = {
 }
 
 
-@pytest.mark.parametrize("toolkit", [QT, TK], ids=["qt", "tk"])
+@pytest.mark.parametrize("program", [QT, TK], ids=["qt", "tk"])
 def test_a_program_that_ends_in_the_middle_of_a_flood_does_not_crash(
-    toolkit: dict[str, str], display: str
+    program: dict[str, str], display: str
 ) -> None:
     ended = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM.format(**toolkit)],
+        [sys.executable, "-W", "error", "-c", PROGRAM.format(**program)],
         env={**os.environ, "DISPLAY": display},
         capture_output=True,
         text=True,
@@ -262,7 +285,7 @@ def test_a_program_that_ends_in_the_middle_of_a_flood_does_not_crash(
 
 
 @pytest.mark.parametrize(
-    ("toolkit", "package", "remedy"),
+    ("dispatcher", "package", "remedy"),
     [
         ("WxDispatcher", "wx", "pip install wxPython"),
         ("GtkDispatcher", "gi", "python3-gi"),
@@ -270,19 +293,19 @@ def test_a_program_that_ends_in_the_middle_of_a_flood_does_not_crash(
     ],
 )
 def test_a_toolkit_that_is_missing_is_named_with_the_remedy(
-    toolkit: str, package: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+    dispatcher: str, package: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forget(package, monkeypatch)
     monkeypatch.delitem(sys.modules, "opencode_sync.desktop.dispatch.qt", raising=False)
     monkeypatch.delattr(dispatch, "qt", raising=False)
     monkeypatch.setattr(sys, "meta_path", [_Without(package), *sys.meta_path])
     with pytest.raises(IpcConfigError, match=remedy):
-        getattr(dispatch, toolkit)()
+        getattr(dispatch, dispatcher)()
 
 
-@pytest.mark.parametrize("toolkit", ["WxDispatcher", "GtkDispatcher", "QtDispatcher"])
+@pytest.mark.parametrize("dispatcher", ["WxDispatcher", "GtkDispatcher", "QtDispatcher"])
 def test_a_toolkit_that_is_broken_says_so_itself(
-    toolkit: str, monkeypatch: pytest.MonkeyPatch
+    dispatcher: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it lacks is not the toolkit."""
     for package in ("wx", "gi", "PySide6"):
@@ -293,7 +316,7 @@ def test_a_toolkit_that_is_broken_says_so_itself(
         sys, "meta_path", [_Without("wx", "gi", "PySide6", says="numpy"), *sys.meta_path]
     )
     with pytest.raises(ModuleNotFoundError, match="numpy"):
-        getattr(dispatch, toolkit)()
+        getattr(dispatch, dispatcher)()
 
 
 def test_there_are_no_other_toolkits() -> None:

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("tkinter", reason="this Python has no tkinter")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
+from opencode_sync import (
+    ConnectionState,
+    IpcClient,
+    IpcConfig,
+    RunEvent,
+    StateChange,
+    TextDelta,
+)
+from opencode_sync.gateway import Gateway
+from opencode_sync.types import OcSessionInfo
 from tests.desktop.dispatch.toolkits import WAIT, Toolkit
+from tests.integration.cli.talking import TalkingBackend
 from tests.support.threads import together
 
 
@@ -167,3 +180,41 @@ def test_another_thread_may_close(toolkit: Toolkit) -> None:
     with toolkit.dispatcher() as another:
         toolkit.run_dry(another)
     assert ran == []
+
+
+def test_a_client_and_its_gateway(toolkit: Toolkit, tmp_path: Path) -> None:
+    """Sessions, an answer word by word, and the end of the connection, each on its thread."""
+    shown: list[str] = []
+    states: list[ConnectionState] = []
+    threads: set[threading.Thread] = set()
+
+    def note(session: OcSessionInfo) -> None:
+        threads.add(threading.current_thread())
+        shown.append(session.title)
+        ui.follow(lambda: client.stream_prompt(session.id, "hello"), read, ended)
+
+    def read(events: Sequence[RunEvent]) -> None:
+        threads.add(threading.current_thread())
+        shown.append("".join(each.text for each in events if isinstance(each, TextDelta)))
+
+    def ended(error: BaseException | None) -> None:
+        threads.add(threading.current_thread())
+        shown.append(f"ended with {error}")
+
+    def changed(change: StateChange) -> None:
+        threads.add(threading.current_thread())
+        states.append(change.new)
+
+    with Gateway(TalkingBackend(tmp_path / "sessions.db"), runtime_file=None) as gateway:
+        client = IpcClient(IpcConfig(gateway.port, gateway.auth_token))
+        with client, toolkit.dispatcher() as ui:
+            ui.watch_state(client, changed)
+            ui.deliver(client.futures.create_session("A title"), note)
+            toolkit.run_until(lambda: "ended with None" in shown)
+            client.close()
+            toolkit.run_until(lambda: ConnectionState.DISCONNECTED in states)
+            assert ui.close(WAIT)
+    assert shown[0] == "A title"
+    assert "".join(shown[1:-1]).strip() == "You said: hello"
+    assert threads == {threading.current_thread()}
+    assert toolkit.reported == []

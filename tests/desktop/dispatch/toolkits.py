@@ -1,7 +1,8 @@
 """One way to drive every toolkit: Qt and Tk themselves, and stand-ins for wx and GTK.
 
-wxPython and PyGObject cannot be installed everywhere the tests run. Their stand-ins are small
-modules that do what the documentation of the few functions in use promises, and no more.
+wxPython and PyGObject are not there for every Python the tests run on; where they are, see
+``system_toolkits``. Their stand-ins are small modules that do what the documentation of the few
+functions in use promises, and no more.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from opencode_sync.desktop.dispatch import (
 )
 
 WAIT: Final = 30.0
-_TICK: Final = 0.005
+TICK: Final = 0.005
 
 
 class Toolkit(ABC):
@@ -77,7 +78,7 @@ class Qt(Toolkit):
         super().__init__(monkeypatch)
         self._application = application
         self._tick = QTimer(application)
-        self._tick.start(round(_TICK * 1000))
+        self._tick.start(round(TICK * 1000))
 
     def dispatcher(self, batch: int = 256) -> Dispatcher:
         return QtDispatcher(batch=batch)
@@ -103,7 +104,7 @@ class Tk(Toolkit):
         self._tick()
 
     def _tick(self) -> None:
-        self._timer = self.root.after(round(_TICK * 1000), self._tick)
+        self._timer = self.root.after(round(TICK * 1000), self._tick)
 
     def dispatcher(self, batch: int = 256) -> Dispatcher:
         return TkDispatcher(self.root, batch=batch)
@@ -168,12 +169,16 @@ class _Timers:
         return due
 
 
+class _App:
+    """What ``wx.GetApp`` returns."""
+
+
 class Wx(Toolkit):
     """Stand-in: what came by ``CallAfter``, and what that adds, precedes timers and drawing."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(monkeypatch)
-        self.app: object | None = object()
+        self.app: _App | None = _App()
         self._pending: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._timers = _Timers()
         self._drawing: list[Callable[[], None]] = []
@@ -195,7 +200,7 @@ class Wx(Toolkit):
 
     def step(self) -> None:
         try:
-            self._pending.get(timeout=0 if self._drawing else _TICK)()
+            self._pending.get(timeout=0 if self._drawing else TICK)()
             while True:
                 self._pending.get_nowait()()
         except queue.Empty:
@@ -227,7 +232,7 @@ class Gtk(Toolkit):
         sources = self._timers.take_due() or _take(self._drawing)
         if not sources:
             with contextlib.suppress(queue.Empty):
-                sources = [self._idle.get(timeout=_TICK)]
+                sources = [self._idle.get(timeout=TICK)]
         for source in sources:
             assert not source(), "only sources that run once are in use"
 

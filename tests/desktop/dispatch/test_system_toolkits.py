@@ -13,9 +13,12 @@ import pytest
 pytest.importorskip("tkinter", reason="this Python has no tkinter")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
+from opencode_sync import IpcClient
+from opencode_sync.gateway import EmbeddedBackend, Gateway
 from tests.desktop.dispatch.system_toolkits import SYSTEM
+from tests.docs.blocks import DOCS, ROOT, blocks_of
 
-ROOT: Final = Path(__file__).parents[3]
+HERE: Final = Path(__file__).relative_to(ROOT).as_posix()
 TIMEOUT: Final = 120.0
 
 ENVIRONMENT: Final = {
@@ -80,6 +83,28 @@ del application, window
 gc.collect()
 print(ui.closed)
 """
+# What a user sees of a block's window, who then closes it.
+LOOK: Final = {
+    "wx": """
+def look():
+    [window] = wx.GetTopLevelWindows()
+    [titles] = window.Children
+    if titles.GetStrings() == ["Fix the cart"]:
+        window.Close()
+    else:
+        wx.CallLater(5, look)
+run = wx.App.MainLoop
+wx.App.MainLoop = lambda application: (wx.CallLater(5, look), run(application))
+""",
+    "gtk4": """
+def look():
+    seen = [each for each in Gtk.Window.list_toplevels() if each.get_mapped()]
+    if seen and seen[0].get_child().get_text() == "Fix the cart":
+        seen[0].close()
+    return not seen or seen[0].get_mapped()
+GLib.timeout_add(5, look)
+""",
+}
 
 
 def python(display: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -133,3 +158,20 @@ def test_a_dispatcher_lives_as_long_as_its_app(system_toolkit: str, display: str
     ended = python(display, "-c", IMPORT + IMPORTS[system_toolkit] + NO_APP)
     no_app = "there is no wx.App yet; make one before its WxDispatcher"
     assert ended.stdout.splitlines() == [no_app, "False", "True"]
+
+
+@pytest.mark.parametrize("system_toolkit", ["wx", "gtk4"], indirect=True)
+def test_the_guides_block_shows_what_it_is_for(
+    system_toolkit: str, display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "WxDispatcher" if system_toolkit == "wx" else "GtkDispatcher"
+    blocks = [each for each in blocks_of(DOCS / "guides" / "guis.md") if each.mark.endswith(HERE)]
+    (block,) = [each for each in blocks if name in each.text]
+    runtime_file = tmp_path / "run" / "gateway.json"
+    monkeypatch.setenv("OPENCODE_SYNC_RUNTIME_FILE", str(runtime_file))
+    with Gateway(EmbeddedBackend(tmp_path / "sessions.db"), runtime_file=runtime_file):
+        with IpcClient() as client:
+            client.create_session("Fix the cart")
+        program = IMPORT + IMPORTS[system_toolkit] + LOOK[system_toolkit] + block.text
+        ended = python(display, "-c", program)
+    assert (ended.returncode, ended.stdout) == (0, "")

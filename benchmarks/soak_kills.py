@@ -168,7 +168,7 @@ def kill_under_load(
     store.start()
     try:
         sessions = store.list_sessions(deadline=Deadline.after(_PATIENCE))
-        with store._file.reading() as reader:
+        with store._file.readers.reading() as reader:
             (state,) = reader.execute("PRAGMA integrity_check").fetchone()
     finally:
         store.close()

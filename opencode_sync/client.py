@@ -24,10 +24,10 @@ from opencode_sync.errors import IpcArgumentError, IpcConfigError, IpcError
 from opencode_sync.extras import needs_opentelemetry
 from opencode_sync.futures import IpcFutures
 from opencode_sync.keeper import Keeper
-from opencode_sync.log_thread import finish_log
+from opencode_sync.log_thread import finish_log, log_soon
 from opencode_sync.logger import logger
 from opencode_sync.metrics import Metrics, WatchesConnections, guarded
-from opencode_sync.notifier import Notifier
+from opencode_sync.notifier import Notifier, log_no_thread
 from opencode_sync.operations import check_directory
 from opencode_sync.options import IpcClientOptions
 from opencode_sync.own_threads import OwnThreads
@@ -121,7 +121,11 @@ class IpcClient(BlockingOperations, StreamingOperations):
         self._metrics = None if metrics is None else guarded(metrics)
         self._transport_factory = transport_factory or _websocket
         self._own_threads = OwnThreads()
-        self._notifier = Notifier("opencode-sync-notifier", self._own_threads)
+        self._notifier = Notifier(
+            "opencode-sync-notifier",
+            self._own_threads,
+            lambda error: log_soon(log_no_thread, error),
+        )
         self._keeper = Keeper("opencode-sync-keeper")
         self._sweep = DeadlineSweep(self._keeper)
         self._machine = StateMachine(self._notifier, self._metrics)

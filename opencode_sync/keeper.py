@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from opencode_sync.deadline import Deadline
+from opencode_sync.log_thread import log_soon
 from opencode_sync.logger import logger
 
 __all__ = ["Keeper", "Timer"]
@@ -57,6 +58,7 @@ class Keeper:
         A stopped keeper runs nothing: the timer it returns never fires.
         """
         timer = Timer(self, at, action)
+        failure = None
         with self._changed:
             if not self._open:
                 return timer
@@ -66,7 +68,9 @@ class Keeper:
                 self._changed.notify()
             self._timers.append(timer)
             if self._thread is None:
-                self._start()
+                failure = self._start()
+        if failure is not None:
+            log_soon(_log_no_thread, failure)  # who calls may hold a lock of its own
         return timer
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> Timer:
@@ -102,8 +106,8 @@ class Keeper:
         if thread is not None and thread is not threading.current_thread():
             thread.join(deadline.remaining())
 
-    def _start(self) -> None:
-        """Start the thread. The caller holds the lock."""
+    def _start(self) -> RuntimeError | None:
+        """Start the thread; returns why there is none. The caller holds the lock."""
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         try:
             self._thread.start()
@@ -113,7 +117,8 @@ class Keeper:
             self._thread = None  # the next timer tries again, for this one as well
             if not isinstance(error, RuntimeError):
                 raise
-            logger.error("deadlines and keep-alive have no thread: {}", error)
+            return error
+        return None
 
     def _run(self) -> None:
         while (timer := self._next_due()) is not None:
@@ -135,3 +140,7 @@ class Keeper:
             if self._thread is threading.current_thread():
                 self._previous, self._thread = self._thread, None
             return None
+
+
+def _log_no_thread(error: RuntimeError) -> None:
+    logger.error("deadlines and keep-alive have no thread: {}", error)

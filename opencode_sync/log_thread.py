@@ -21,8 +21,15 @@ __all__ = ["finish_log", "log_soon"]
 _NAME: Final = "opencode-sync-log"
 _MOST_LINES: Final = 10_000
 _AT_EXIT: Final = 0.5
+_NO_THREAD: Final = "the system has no thread for the log: its lines wait for the next one"
 
-_thread = Notifier(_NAME, OwnThreads())
+
+def _new() -> Notifier:
+    # It cannot log that there is no thread to log on.
+    return Notifier(_NAME, OwnThreads(), lambda _: complain(_NO_THREAD))
+
+
+_thread = _new()
 
 
 def log_soon(line: Callable[..., object], *args: Any) -> None:
@@ -47,7 +54,7 @@ def finish_log(timeout: float) -> None:
 def _forget() -> None:
     """Begin anew in a forked child: the thread is the parent's, and its lock may be held."""
     global _thread
-    _thread = Notifier(_NAME, OwnThreads())
+    _thread = _new()
 
 
 if hasattr(os, "register_at_fork"):

@@ -9,15 +9,24 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from opencode_sync.deadline import Deadline
-from opencode_sync.logger import logger
+from opencode_sync.logger import complain, logger
 from opencode_sync.own_threads import OwnThreads
 
-__all__ = ["Notifier"]
+__all__ = ["Notifier", "log_no_thread"]
 
 _log = logging.getLogger("opencode_sync")
 
 _LINGER: Final = 1.0
 """Seconds the thread waits for more before it ends: callbacks come in bursts."""
+
+
+def log_no_thread(error: RuntimeError) -> None:
+    """Log that callbacks wait for a thread. Sinks are users' code: not for who holds a lock."""
+    logger.error("callbacks have no thread to run on: {}", error)
+
+
+def _say_no_thread(error: RuntimeError) -> None:
+    complain(f"callbacks have no thread to run on: {error}")
 
 
 class Notifier:
@@ -27,15 +36,23 @@ class Notifier:
     that is not used, or was never closed, keeps none. Any thread may call any method.
     """
 
-    def __init__(self, name: str, own_threads: OwnThreads) -> None:
+    def __init__(
+        self,
+        name: str,
+        own_threads: OwnThreads,
+        no_thread: Callable[[RuntimeError], object] = _say_no_thread,
+    ) -> None:
         """Make a notifier without a thread.
 
         Args:
             name: What to call its threads.
             own_threads: Whose threads they are, one after another.
+            no_thread: Told, by whoever posts, that the system has no thread to spare: what was
+                posted waits for the next post. Who posts may hold a lock, so it must not block.
         """
         self._name = name
         self._own_threads = own_threads
+        self._no_thread = no_thread
         # Guards every attribute below; waited on by the notifier's thread.
         self._changed = threading.Condition()
         self._jobs: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
@@ -45,15 +62,18 @@ class Notifier:
 
     def post(self, callback: Callable[..., object], *args: Any) -> None:
         """Have ``callback(*args)`` run soon, after all that was posted before. Never blocks."""
+        failure = None
         with self._changed:
             self._jobs.append((callback, args))
             if self._thread is None:
-                self._start()
+                failure = self._start()
             else:
                 self._changed.notify()
+        if failure is not None:
+            self._no_thread(failure)
 
-    def _start(self) -> None:
-        """Start the thread. The caller holds the lock."""
+    def _start(self) -> RuntimeError | None:
+        """Start the thread; returns why there is none. The caller holds the lock."""
         self._thread = threading.Thread(
             target=self._own_threads.run, args=(self._run,), name=self._name, daemon=True
         )
@@ -65,7 +85,8 @@ class Notifier:
             self._thread = None  # the next callback tries again, for this one as well
             if not isinstance(error, RuntimeError):
                 raise
-            logger.error("callbacks have no thread to run on: {}", error)
+            return error
+        return None
 
     @property
     def backlog(self) -> int:

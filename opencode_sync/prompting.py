@@ -145,10 +145,11 @@ class StreamingOperations:
         types: Iterable[str] = (),
         session_id: str | None = None,
         directory: str | os.PathLike[str] | None = None,
+        current: bool = False,
         timeout: float | None = None,
         cancel: CancelToken | None = None,
     ) -> EventStream:
-        """Subscribe to OpenCode's events and return them as a stream; see ``EventStream``.
+        """Subscribe to the backend's events and return them as a stream; see ``EventStream``.
 
         Once this has returned no event is passed over.
 
@@ -157,6 +158,11 @@ class StreamingOperations:
                 None at all: every kind.
             session_id: Events of this session and of those below it only.
             directory: Events of this project folder only; None for the client's, or else all.
+            current: Whether the stream begins with what is so now, as far as the other arguments
+                ask for it: ``session.status`` of each session at work, ``permission.asked`` and
+                ``question.asked`` of each question that waits for an answer. These events have
+                ``replayed`` set. Our own gateway's extension: backends that do not know it, an
+                older gateway among them, begin with what happens next.
             timeout: Seconds until the subscription has begun; None for the option's default.
             cancel: Ends the wait, and the stream.
 
@@ -166,7 +172,7 @@ class StreamingOperations:
         calls = self._calls
         calls.check_caller("events")
         buffer = self._new_buffer()
-        request = operations.subscribe(types, session_id, directory)
+        request = operations.subscribe(types, session_id, directory, current=current)
         call = calls.open(replace(request, sink=_Events(buffer)), timeout, cancel)
         stream = EventStream(
             call,

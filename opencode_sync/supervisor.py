@@ -21,9 +21,16 @@ from opencode_sync.errors import (
 )
 from opencode_sync.keeper import Keeper, Timer
 from opencode_sync.log_thread import log_soon
-from opencode_sync.loss import closed_in_order, fail_lost, own_instance, timeout_error
+from opencode_sync.loss import (
+    closed_in_order,
+    down_error,
+    fail_lost,
+    own_instance,
+    timeout_error,
+)
 from opencode_sync.pending import WaitingCalls
 from opencode_sync.reconnect import ReconnectPolicy
+from opencode_sync.retry_plan import RetryPlan
 from opencode_sync.state import ConnectionState, StateMachine, log_gone
 from opencode_sync.uninterrupted import uninterrupted
 
@@ -88,9 +95,7 @@ class Supervisor:
         self._wanted = False  # the user has connected and not closed
         self._established = False  # ... and it has worked at least once
         self._closing = False
-        self._retries = 0  # attempts in a row of our own
-        self._opened_at = 0.0
-        self._last_delay = 0.0  # the pause before the newest attempt of our own
+        self._plan = RetryPlan(policy)
         self._last_cause: Exception | None = None
         self._because = ""  # its text, for those who are refused, each within microseconds
 
@@ -125,7 +130,7 @@ class Supervisor:
                 return None
             if not self._wanted:
                 self._wanted = True
-                self._retries = 0
+                self._plan.reset()
                 self._keeper.open()
                 self._sweep.reset()
             if self._connection is None or self._opening is None:
@@ -216,7 +221,7 @@ class Supervisor:
         """See ``ConnectionEvents``."""
         with self._changed:
             if connection is self._connection:
-                self._machine.advance(ConnectionState.AUTHENTICATING, attempt=self._attempt)
+                self._machine.advance(ConnectionState.AUTHENTICATING, attempt=self._plan.attempt)
                 self._have_patience(
                     connection,
                     self._authentication_timeout,
@@ -230,10 +235,10 @@ class Supervisor:
                 return
             self._live = connection
             self._established = True
-            self._opened_at = time.monotonic()
+            self._plan.opened()
             opening, self._opening = self._opening, None
             self._stop_patience()
-            self._machine.advance(ConnectionState.CONNECTED, attempt=self._attempt)
+            self._machine.advance(ConnectionState.CONNECTED, attempt=self._plan.attempt)
         for call in self._waiting.take_all():
             self.submit(call)
         if opening is not None:
@@ -262,13 +267,9 @@ class Supervisor:
 
     # --- Inner steps. The caller holds the lock, unless the text says otherwise ---
 
-    @property
-    def _attempt(self) -> int:
-        return max(1, self._retries)
-
     def _begin_attempt(self) -> tuple[Future[None], Connection]:
         self._stop_timer()
-        self._machine.advance(ConnectionState.CONNECTING, attempt=self._attempt)
+        self._machine.advance(ConnectionState.CONNECTING, attempt=self._plan.attempt)
         opening: Future[None] = Future()
         connection = self._make_connection()
         self._opening, self._connection = opening, connection
@@ -307,27 +308,23 @@ class Supervisor:
         self._machine.advance(
             ConnectionState.DISCONNECTED if in_order else ConnectionState.FAILED,
             cause=None if self._closing and was_live else cause,
-            attempt=0 if was_live else self._attempt,
+            attempt=0 if was_live else self._plan.attempt,
             retry_in=delay,
         )
         if delay is None and not self._closing:
             if self._established and not was_live:
-                log_soon(log_gone, cause, self._attempt)
+                log_soon(log_gone, cause, self._plan.attempt)
             self._wanted = self._established = False
             self._keeper.stop()
         return opening, delay is not None
 
     def _plan_retry(self, *, was_live: bool) -> float | None:
-        policy = self._policy
-        if policy is None or self._closing or not (self._wanted and self._established):
+        if self._closing or not (self._wanted and self._established):
             return None
-        if was_live and time.monotonic() - self._opened_at >= self._last_delay:
-            self._retries = 0
-        if policy.attempts is not None and self._retries >= policy.attempts:
-            return None
-        self._last_delay = delay = policy.delay(self._retries + 1)
-        self._next_attempt_at = time.monotonic() + delay
-        self._timer = self._keeper.call_later(delay, self.retry_now)
+        delay = self._plan.next_delay(was_live=was_live)
+        if delay is not None:
+            self._next_attempt_at = time.monotonic() + delay
+            self._timer = self._keeper.call_later(delay, self.retry_now)
         return delay
 
     def retry_now(self) -> None:
@@ -335,7 +332,7 @@ class Supervisor:
         with self._changed:
             if self._timer is None or self._closing or self._connection is not None:
                 return  # the user was faster
-            self._retries += 1
+            self._plan.begin()
             self._begin_attempt()
 
     def _stop_timer(self) -> None:
@@ -392,19 +389,11 @@ class Supervisor:
         return f": there was no connection{self._because}"
 
     def _down_error(self, *, sent: bool) -> IpcConnectionError:
-        cause = self._last_cause
-        because = self._because
-        seconds = None if self._closing else self.retry_in
-        if self._closing:
-            text = "the client is being closed"
-        elif self._opening is not None:
-            text = f"the client is still connecting{because}"
-        elif seconds is not None:
-            text = f"the connection is down{because}; the next attempt is in {seconds:.1f} s"
-        elif cause is not None:
-            text = f"the client is not connected{because}; call connect() to connect again"
-        else:
-            text = "the client is not connected; call connect(), or use it in a with block"
-        error = IpcConnectionError(text, request_sent=sent, retry_in=seconds)
-        error.__cause__ = cause
-        return error
+        return down_error(
+            self._last_cause,
+            self._because,
+            closing=self._closing,
+            connecting=self._opening is not None,
+            retry_in=None if self._closing else self.retry_in,
+            sent=sent,
+        )

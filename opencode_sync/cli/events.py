@@ -1,4 +1,4 @@
-"""``opencode-sync events``: what OpenCode does, as it happens."""
+"""``opencode-sync events``: what OpenCode, or the gateway's own store, does, as it happens."""
 
 from __future__ import annotations
 
@@ -42,21 +42,31 @@ def events(
         str | None,
         typer.Option("--session", metavar="ID", help="Only those of this session."),
     ] = None,
+    current: Annotated[
+        bool,
+        typer.Option(
+            "--current",
+            help="Begin with what is so now: the sessions at work, and the questions that wait for "
+            "an answer.",
+        ),
+    ] = False,
     directory: Directory = None,
     config_file: ConfigFile = None,
     timeout: Timeout = None,
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Print OpenCode's events until Ctrl-C, one a line; with --json each line is an object.
+    """Print events until Ctrl-C, one a line; with --json each line is an object.
 
-    The exit code is 0 after Ctrl-C; if the connection is lost it says so.
+    They are OpenCode's, or those of the gateway's own store. What was read and not heard, at the
+    beginning or after an outage, is marked. The exit code is 0 after Ctrl-C; if the connection is
+    lost it says so.
     """
     state = state_of(context, as_json=as_json, verbose=verbose)
     client = state.open_link(config_file, timeout, directory).client
     with client:
-        with waiting_for("Subscribing to OpenCode's events"):
-            stream = client.events(types=types or (), session_id=session)
+        with waiting_for("Subscribing to events"):
+            stream = client.events(types=types or (), session_id=session, current=current)
         with stream:
             try:
                 if sys.stderr.isatty():
@@ -82,7 +92,7 @@ def _print_all(stream: EventStream, *, as_json: bool) -> None:
         if as_json:
             print_json_line(_record(event))
         else:
-            replayed = " (read again)" if event.replayed else ""
+            replayed = " (read)" if event.replayed else ""
             print_line(
                 f"{datetime.now():%H:%M:%S}  {printable(event.type, 40):24}  "
                 f"{printable(event.session_id, 60) or '-'}  {_details(event)}{replayed}"

@@ -7,7 +7,13 @@ from typing import Final
 
 from opencode_sync.errors import IpcArgumentError
 from opencode_sync.operations.base import PUSHES, Operation, Request, make_request
-from opencode_sync.operations.checks import Folder, check_directory, check_id, check_session_id
+from opencode_sync.operations.checks import (
+    Folder,
+    check_directory,
+    check_flag,
+    check_id,
+    check_session_id,
+)
 from opencode_sync.wire import ext_event_pb2, ext_operations_pb2, ipc_pb2
 
 __all__ = ["cancel", "subscribe"]
@@ -35,12 +41,19 @@ _CANCEL: Final = Operation("cancel", "cancel_response", _found, False, False)
 
 
 def subscribe(
-    types: Iterable[str], session_id: str | None, directory: Folder = None
+    types: Iterable[str],
+    session_id: str | None,
+    directory: Folder = None,
+    *,
+    current: bool = False,
 ) -> Request[str]:
     """Ask for events; the result is why there are no more."""
     if session_id is not None:
         check_session_id(session_id)
-    request = ext_event_pb2.IpcSubscribeRequest(types=_checked_types(types), session_id=session_id)
+    check_flag(current, "current", "give True for what is so now as well, or False")
+    request = ext_event_pb2.IpcSubscribeRequest(
+        types=_checked_types(types), session_id=session_id, current=current
+    )
     return make_request(
         _SUBSCRIBE, ipc_pb2.IpcClientMessage(subscribe=request), check_directory(directory)
     )

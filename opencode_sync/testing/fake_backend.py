@@ -11,7 +11,7 @@ from opencode_sync.deadline import NOW
 from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.dispatch import Dispatcher
 from opencode_sync.testing.envelope import error_answer, unwrap
-from opencode_sync.testing.fake_events import FakeEvents, Key
+from opencode_sync.testing.fake_events import FakeEvents, Key, busy_event
 from opencode_sync.testing.fake_names import KnownNames
 from opencode_sync.testing.fake_run import FakeRun, is_yes
 from opencode_sync.testing.fake_store import DIRECTORY
@@ -74,7 +74,27 @@ class FakeBackend:
             link.send(request.request_id, error_answer(error.code, error.message))
 
     def _subscribe(self, key: Key, request: _Request, directory: str) -> None:
-        self.events.subscribe(key, request.subscribe, directory)
+        self.events.subscribe(key, request.subscribe, directory, self._current())
+
+    def _current(self) -> list[ext_event_pb2.IpcEvent]:
+        """Return what is so now: who is at work, then the questions that wait."""
+        at_work, waiting = [], []
+        for session_id, line in self._turns.items():
+            at_work.append(busy_event(session_id, self._directory_of(session_id)))
+            asked = self._runs[line[0]].asked
+            if asked is not None:
+                waiting.append(asked)
+        current = []
+        for each in (*at_work, *waiting):
+            read = ext_event_pb2.IpcEvent()
+            read.CopyFrom(each)
+            read.replayed = True
+            current.append(read)
+        return current
+
+    def _directory_of(self, session_id: str) -> str:
+        session = self.store.sessions.get(session_id)
+        return DIRECTORY if session is None else session.directory
 
     def _unsubscribe(self, key: Key, request: _Request, directory: str) -> None:
         found = self.events.unsubscribe((key[0], request.unsubscribe.request_id), _CANCELLED)
@@ -170,7 +190,11 @@ class FakeBackend:
         line = self._turns.setdefault(run.session_id, deque())
         line.append(key)
         if line[0] == key:
-            run.begin()
+            self._start(run)
+
+    def _start(self, run: FakeRun) -> None:
+        self.events.emit(busy_event(run.session_id, self._directory_of(run.session_id)))
+        run.begin()
 
     def _key_of(self, run: FakeRun) -> Key | None:
         return next((key for key, each in self._runs.items() if each is run), None)
@@ -198,8 +222,7 @@ class FakeBackend:
         self, event: ext_event_pb2.IpcEvent, run: FakeRun, *, attention: bool = False
     ) -> None:
         """See ``Stage``."""
-        session = self.store.sessions.get(run.session_id)
-        event.directory = DIRECTORY if session is None else session.directory
+        event.directory = self._directory_of(run.session_id)
         wanted = run.request.events
         if wanted == ext_prompt_pb2.IPC_RUN_EVENTS_ALL or (
             attention and wanted == ext_prompt_pb2.IPC_RUN_EVENTS_ATTENTION
@@ -235,7 +258,7 @@ class FakeBackend:
         if line:
             run = self._runs[line[0]]
             if not run.answer.created:
-                run.begin()
+                self._start(run)
 
     def _link_ended(self, link: ServedLink) -> None:
         """Forget what was asked on a link that has ended; its runs end with it."""

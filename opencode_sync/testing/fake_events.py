@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from opencode_sync.wire.ext_event_pb2 import (
 )
 from opencode_sync.wire.oc_session_pb2 import OcSessionInfo
 
-__all__ = ["FakeEvents", "Key", "add_properties"]
+__all__ = ["FakeEvents", "Key", "add_properties", "busy_event"]
 
 Key = tuple[ServedLink, int]
 """A request: its link and its id there."""
@@ -49,11 +49,16 @@ class FakeEvents:
             link.send(request_id, IpcEventPush(event=event))
         return len(wanted)
 
-    def subscribe(self, key: Key, request: IpcSubscribeRequest, directory: str) -> None:
-        """Begin a subscription."""
+    def subscribe(
+        self, key: Key, request: IpcSubscribeRequest, directory: str, current: Iterable[IpcEvent]
+    ) -> None:
+        """Begin a subscription, with what is so now if that is asked for."""
         wanted = _Subscription(tuple(request.types), request.session_id, directory)
         self._subscriptions[key] = wanted
         key[0].send(key[1], IpcSubscribed())
+        for event in current if request.current else ():
+            if self._is_wanted(event, wanted):
+                key[0].send(key[1], IpcEventPush(event=event))
 
     def unsubscribe(self, key: Key, reason: str) -> bool:
         """End a subscription; returns whether there was one."""
@@ -118,6 +123,16 @@ def add_properties(event: IpcEvent, properties: Mapping[str, Any]) -> None:
     session_id = properties.get("sessionID")
     if isinstance(session_id, str) and not event.session_id:
         event.session_id = session_id
+
+
+def busy_event(session_id: str, directory: str) -> IpcEvent:
+    """Return the event that says that a session is at work."""
+    event = IpcEvent(type="session.status", session_id=session_id, directory=directory)
+    add_properties(event, {"sessionID": session_id, "status": {"type": "busy"}})
+    status = event.event.session_status
+    status.type, status.session_id = event.type, session_id
+    status.status.thinking.status = "thinking"
+    return event
 
 
 def _matches(kind: str, wanted: str) -> bool:

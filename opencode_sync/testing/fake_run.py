@@ -81,6 +81,8 @@ class FakeRun:
         self.session_id = request.session_id
         self.waits_for = ""
         """The id of the question that it waits for an answer to."""
+        self.asked: IpcEvent | None = None
+        """The event that asked it."""
         self._stage = stage
         self._script = script
         # What is to do: the steps after a question come before those after its step.
@@ -128,7 +130,7 @@ class FakeRun:
 
     def reply(self, yes: bool) -> None:
         """Go on with the answer to a question."""
-        self.waits_for = ""
+        self.waits_for, self.asked = "", None
         self._to_do.append(iter(self._branches(yes)))
         self.go_on()
 
@@ -225,9 +227,7 @@ class FakeRun:
                 message_id=self.answer.id,
             ),
         )
-        event = IpcEvent(type="permission.asked", event=OcEvent(permission_asked=asked))
-        self._publish(event, attention=True)
-        return False
+        return self._ask(IpcEvent(type="permission.asked", event=OcEvent(permission_asked=asked)))
 
     def _ask_question(self, step: AskQuestion) -> bool:
         self._branches = lambda yes: tuple(step.answered if yes else step.dismissed)
@@ -245,7 +245,11 @@ class FakeRun:
             items=[item],
             message_id=self.answer.id,
         )
-        self._publish(IpcEvent(type="question.asked", question=question), attention=True)
+        return self._ask(IpcEvent(type="question.asked", question=question))
+
+    def _ask(self, event: IpcEvent) -> bool:
+        self.asked = event
+        self._publish(event, attention=True)
         return False
 
     # --- The end ---
@@ -254,7 +258,7 @@ class FakeRun:
         if self._over:
             return
         self._over = True
-        self.waits_for = ""
+        self.waits_for, self.asked = "", None
         answer, script = self.answer, self._script
         answer.completed = self._stage.now()
         answer.usage.input = len(self.request.text.split())

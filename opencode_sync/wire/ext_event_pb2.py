@@ -26,7 +26,7 @@ from opencode_sync.wire import oc_event_pb2 as opencode__sync_dot_wire_dot_oc__e
 from opencode_sync.wire import oc_message_error_pb2 as opencode__sync_dot_wire_dot_oc__message__error__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"opencode_sync/wire/ext_event.proto\x12\x0copencode.ext\x1a!opencode_sync/wire/oc_event.proto\x1a)opencode_sync/wire/oc_message_error.proto\"L\n\x13IpcSubscribeRequest\x12\r\n\x05types\x18\x01 \x03(\t\x12\x17\n\nsession_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\r\n\x0b_session_id\"\x0f\n\rIpcSubscribed\"$\n\x12IpcSubscriptionEnd\x12\x0e\n\x06reason\x18\x01 \x01(\t\"+\n\x15IpcUnsubscribeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\"\'\n\x16IpcUnsubscribeResponse\x12\r\n\x05\x66ound\x18\x01 \x01(\x08\"E\n\x0cIpcEventPush\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x16.opencode.ext.IpcEvent\x12\x0e\n\x06missed\x18\x02 \x01(\x04\"\xe1\x02\n\x08IpcEvent\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x11\n\tdirectory\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\n\n\x02id\x18\x04 \x01(\t\x12\x17\n\x0fproperties_json\x18\x05 \x01(\t\x12&\n\x05\x65vent\x18\x06 \x01(\x0b\x32\x17.opencode.event.OcEvent\x12\'\n\x05\x64\x65lta\x18\x07 \x01(\x0b\x32\x16.opencode.ext.IpcDeltaH\x00\x12\'\n\x05retry\x18\x08 \x01(\x0b\x32\x16.opencode.ext.IpcRetryH\x00\x12\x36\n\rsession_error\x18\t \x01(\x0b\x32\x1d.opencode.ext.IpcSessionErrorH\x00\x12-\n\x08question\x18\n \x01(\x0b\x32\x19.opencode.ext.IpcQuestionH\x00\x12\x10\n\x08replayed\x18\x0b \x01(\x08\x42\x08\n\x06\x64\x65tail\"d\n\x08IpcDelta\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x12\n\nmessage_id\x18\x02 \x01(\t\x12\x0f\n\x07part_id\x18\x03 \x01(\t\x12\x11\n\tpart_type\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\"Q\n\x08IpcRetry\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0f\n\x07next_at\x18\x04 \x01(\x03\"\\\n\x0fIpcSessionError\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x35\n\x05\x65rror\x18\x02 \x01(\x0b\x32&.opencode.message.error.OcMessageError\"\x80\x01\n\x0bIpcQuestion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12,\n\x05items\x18\x03 \x03(\x0b\x32\x1d.opencode.ext.IpcQuestionItem\x12\x12\n\nmessage_id\x18\x04 \x01(\t\x12\x0f\n\x07\x63\x61ll_id\x18\x05 \x01(\t\"\x87\x01\n\x0fIpcQuestionItem\x12\x0e\n\x06header\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\x30\n\x07options\x18\x03 \x03(\x0b\x32\x1f.opencode.ext.IpcQuestionOption\x12\x10\n\x08multiple\x18\x04 \x01(\x08\x12\x0e\n\x06\x63ustom\x18\x05 \x01(\x08\"7\n\x11IpcQuestionOption\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"opencode_sync/wire/ext_event.proto\x12\x0copencode.ext\x1a!opencode_sync/wire/oc_event.proto\x1a)opencode_sync/wire/oc_message_error.proto\"]\n\x13IpcSubscribeRequest\x12\r\n\x05types\x18\x01 \x03(\t\x12\x17\n\nsession_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\x08\x42\r\n\x0b_session_id\"\x0f\n\rIpcSubscribed\"$\n\x12IpcSubscriptionEnd\x12\x0e\n\x06reason\x18\x01 \x01(\t\"+\n\x15IpcUnsubscribeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\"\'\n\x16IpcUnsubscribeResponse\x12\r\n\x05\x66ound\x18\x01 \x01(\x08\"E\n\x0cIpcEventPush\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x16.opencode.ext.IpcEvent\x12\x0e\n\x06missed\x18\x02 \x01(\x04\"\xe1\x02\n\x08IpcEvent\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x11\n\tdirectory\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\n\n\x02id\x18\x04 \x01(\t\x12\x17\n\x0fproperties_json\x18\x05 \x01(\t\x12&\n\x05\x65vent\x18\x06 \x01(\x0b\x32\x17.opencode.event.OcEvent\x12\'\n\x05\x64\x65lta\x18\x07 \x01(\x0b\x32\x16.opencode.ext.IpcDeltaH\x00\x12\'\n\x05retry\x18\x08 \x01(\x0b\x32\x16.opencode.ext.IpcRetryH\x00\x12\x36\n\rsession_error\x18\t \x01(\x0b\x32\x1d.opencode.ext.IpcSessionErrorH\x00\x12-\n\x08question\x18\n \x01(\x0b\x32\x19.opencode.ext.IpcQuestionH\x00\x12\x10\n\x08replayed\x18\x0b \x01(\x08\x42\x08\n\x06\x64\x65tail\"d\n\x08IpcDelta\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x12\n\nmessage_id\x18\x02 \x01(\t\x12\x0f\n\x07part_id\x18\x03 \x01(\t\x12\x11\n\tpart_type\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\"Q\n\x08IpcRetry\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0f\n\x07next_at\x18\x04 \x01(\x03\"\\\n\x0fIpcSessionError\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x35\n\x05\x65rror\x18\x02 \x01(\x0b\x32&.opencode.message.error.OcMessageError\"\x80\x01\n\x0bIpcQuestion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12,\n\x05items\x18\x03 \x03(\x0b\x32\x1d.opencode.ext.IpcQuestionItem\x12\x12\n\nmessage_id\x18\x04 \x01(\t\x12\x0f\n\x07\x63\x61ll_id\x18\x05 \x01(\t\"\x87\x01\n\x0fIpcQuestionItem\x12\x0e\n\x06header\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\x30\n\x07options\x18\x03 \x03(\x0b\x32\x1f.opencode.ext.IpcQuestionOption\x12\x10\n\x08multiple\x18\x04 \x01(\x08\x12\x0e\n\x06\x63ustom\x18\x05 \x01(\x08\"7\n\x11IpcQuestionOption\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,29 +34,29 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'opencode_sync.wire.ext_even
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_IPCSUBSCRIBEREQUEST']._serialized_start=130
-  _globals['_IPCSUBSCRIBEREQUEST']._serialized_end=206
-  _globals['_IPCSUBSCRIBED']._serialized_start=208
-  _globals['_IPCSUBSCRIBED']._serialized_end=223
-  _globals['_IPCSUBSCRIPTIONEND']._serialized_start=225
-  _globals['_IPCSUBSCRIPTIONEND']._serialized_end=261
-  _globals['_IPCUNSUBSCRIBEREQUEST']._serialized_start=263
-  _globals['_IPCUNSUBSCRIBEREQUEST']._serialized_end=306
-  _globals['_IPCUNSUBSCRIBERESPONSE']._serialized_start=308
-  _globals['_IPCUNSUBSCRIBERESPONSE']._serialized_end=347
-  _globals['_IPCEVENTPUSH']._serialized_start=349
-  _globals['_IPCEVENTPUSH']._serialized_end=418
-  _globals['_IPCEVENT']._serialized_start=421
-  _globals['_IPCEVENT']._serialized_end=774
-  _globals['_IPCDELTA']._serialized_start=776
-  _globals['_IPCDELTA']._serialized_end=876
-  _globals['_IPCRETRY']._serialized_start=878
-  _globals['_IPCRETRY']._serialized_end=959
-  _globals['_IPCSESSIONERROR']._serialized_start=961
-  _globals['_IPCSESSIONERROR']._serialized_end=1053
-  _globals['_IPCQUESTION']._serialized_start=1056
-  _globals['_IPCQUESTION']._serialized_end=1184
-  _globals['_IPCQUESTIONITEM']._serialized_start=1187
-  _globals['_IPCQUESTIONITEM']._serialized_end=1322
-  _globals['_IPCQUESTIONOPTION']._serialized_start=1324
-  _globals['_IPCQUESTIONOPTION']._serialized_end=1379
+  _globals['_IPCSUBSCRIBEREQUEST']._serialized_end=223
+  _globals['_IPCSUBSCRIBED']._serialized_start=225
+  _globals['_IPCSUBSCRIBED']._serialized_end=240
+  _globals['_IPCSUBSCRIPTIONEND']._serialized_start=242
+  _globals['_IPCSUBSCRIPTIONEND']._serialized_end=278
+  _globals['_IPCUNSUBSCRIBEREQUEST']._serialized_start=280
+  _globals['_IPCUNSUBSCRIBEREQUEST']._serialized_end=323
+  _globals['_IPCUNSUBSCRIBERESPONSE']._serialized_start=325
+  _globals['_IPCUNSUBSCRIBERESPONSE']._serialized_end=364
+  _globals['_IPCEVENTPUSH']._serialized_start=366
+  _globals['_IPCEVENTPUSH']._serialized_end=435
+  _globals['_IPCEVENT']._serialized_start=438
+  _globals['_IPCEVENT']._serialized_end=791
+  _globals['_IPCDELTA']._serialized_start=793
+  _globals['_IPCDELTA']._serialized_end=893
+  _globals['_IPCRETRY']._serialized_start=895
+  _globals['_IPCRETRY']._serialized_end=976
+  _globals['_IPCSESSIONERROR']._serialized_start=978
+  _globals['_IPCSESSIONERROR']._serialized_end=1070
+  _globals['_IPCQUESTION']._serialized_start=1073
+  _globals['_IPCQUESTION']._serialized_end=1201
+  _globals['_IPCQUESTIONITEM']._serialized_start=1204
+  _globals['_IPCQUESTIONITEM']._serialized_end=1339
+  _globals['_IPCQUESTIONOPTION']._serialized_start=1341
+  _globals['_IPCQUESTIONOPTION']._serialized_end=1396
 # @@protoc_insertion_point(module_scope)

@@ -9,12 +9,14 @@ from typing import Any as _Any, ClassVar as _ClassVar, Optional as _Optional, Un
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class IpcSubscribeRequest(_message.Message):
-    __slots__ = ("types", "session_id")
+    __slots__ = ("types", "session_id", "current")
     TYPES_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
     types: _containers.RepeatedScalarFieldContainer[str]
     session_id: str
-    def __init__(self, types: _Optional[_Iterable[str]] = ..., session_id: _Optional[str] = ...) -> None: ...
+    current: bool
+    def __init__(self, types: _Optional[_Iterable[str]] = ..., session_id: _Optional[str] = ..., current: bool = ...) -> None: ...
 
 class IpcSubscribed(_message.Message):
     __slots__ = ()

@@ -290,7 +290,7 @@ class Backend(ABC):
         """Have the events that ``request`` asks for go to ``sink``, from ``sink.opened`` on.
 
         Returns once the sink was opened. Until the deadline the backend may wait for its server to
-        confirm.
+        confirm. With ``request.current`` the first events tell what is so already.
         """
         raise self._missing("subscribe")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib import metadata
@@ -14,10 +15,18 @@ import platformdirs
 
 from opencode_sync.deadline import NOW, Deadline
 from opencode_sync.gateway.app_config import AppConfigStore
-from opencode_sync.gateway.backends.base import Backend, BackendError, check_session_id
+from opencode_sync.gateway.backends.base import (
+    Backend,
+    BackendError,
+    EventSink,
+    Subscription,
+    check_session_id,
+)
+from opencode_sync.gateway.backends.event_types import EventTypes
+from opencode_sync.gateway.backends.session_events import SessionEvents
 from opencode_sync.gateway.backends.session_file import SessionFile
 from opencode_sync.gateway.backends.session_ids import SessionIds
-from opencode_sync.wire import ipc_pb2, oc_session_pb2
+from opencode_sync.wire import ext_event_pb2, ipc_pb2, oc_session_pb2
 
 __all__ = ["EmbeddedBackend", "default_database"]
 
@@ -74,6 +83,7 @@ class EmbeddedBackend(Backend):
         self._directory = str(Path(directory or ".").absolute())
         self._version = _package_version()
         self._ids = SessionIds()
+        self._events = SessionEvents(_session_info)
         self._config = config if config is not None else AppConfigStore()
 
     @property
@@ -87,8 +97,10 @@ class EmbeddedBackend(Backend):
 
     def start(self) -> None:
         self._file.open()
+        self._events.start()
 
     def close(self) -> None:
+        self._events.close()
         self._file.close()
 
     # The server's part: the store is its own server, always there
@@ -113,9 +125,9 @@ class EmbeddedBackend(Backend):
 
     def check_health(self, *, deadline: Deadline) -> bool:
         if deadline is NOW:
-            self._file.glance(_SELECT_ANY)
+            self._file.readers.glance(_SELECT_ANY)
         else:
-            with self._file.reading(deadline) as reader:
+            with self._file.readers.reading(deadline) as reader:
                 reader.execute(_SELECT_ANY).fetchone()
         return not self._file.damaged
 
@@ -131,7 +143,10 @@ class EmbeddedBackend(Backend):
 
     def list_sessions(self, *, deadline: Deadline) -> list[oc_session_pb2.OcSessionInfo]:
         sessions: list[oc_session_pb2.OcSessionInfo] = []
-        with self._file.reading(deadline) as reader, closing(reader.execute(_SELECT)) as cursor:
+        with (
+            self._file.readers.reading(deadline) as reader,
+            closing(reader.execute(_SELECT)) as cursor,
+        ):
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 if deadline.passed():
                     raise self._file.refused(
@@ -147,18 +162,27 @@ class EmbeddedBackend(Backend):
         if title is None:
             made = datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds")
             title = f"New session - {made.replace('+00:00', 'Z')}"
-        row = (session_id, "global", self._directory, title, self._version, now, now)
-        self._file.change(lambda writer: writer.execute(_INSERT, row).rowcount, deadline)
-        return _session_info((*row, None))
+        row = (session_id, "global", self._directory, title, self._version, now, now, None)
+
+        def apply(writer: sqlite3.Connection) -> list[_Row]:
+            writer.execute(_INSERT, row[:-1])
+            return [row]
+
+        self._change("session.created", apply, deadline)
+        return _session_info(row)
 
     def delete_session(self, session_id: str, *, deadline: Deadline) -> bool:
         values = (check_session_id(session_id),)
-        return (
-            self._file.change(lambda writer: writer.execute(_DELETE, values).rowcount, deadline) > 0
-        )
+
+        def apply(writer: sqlite3.Connection) -> list[_Row]:
+            rows = list(writer.execute(_SELECT_ONE, values))
+            writer.execute(_DELETE, values)
+            return rows
+
+        return bool(self._change("session.deleted", apply, deadline))
 
     def get_session(self, session_id: str, *, deadline: Deadline) -> oc_session_pb2.OcSessionInfo:
-        with self._file.reading(deadline) as reader:
+        with self._file.readers.reading(deadline) as reader:
             row = reader.execute(_SELECT_ONE, (check_session_id(session_id),)).fetchone()
         return self._found(session_id, row)
 
@@ -168,19 +192,31 @@ class EmbeddedBackend(Backend):
         check_session_id(session_id)
         if title is None and archived is None:
             raise _invalid("title and archived are both absent; give at least one of them")
-        found: list[_Row] = []
 
-        def apply(writer: sqlite3.Connection) -> int:
+        def apply(writer: sqlite3.Connection) -> list[_Row]:
             if title is not None:
                 writer.execute(_RENAME, (title, session_id))
             if archived is not None:
                 moment = time.time_ns() // 1_000_000 if archived else None
                 writer.execute(_ARCHIVE, (moment, session_id))
-            found.extend(writer.execute(_SELECT_ONE, (session_id,)))
-            return len(found)
+            return list(writer.execute(_SELECT_ONE, (session_id,)))
 
-        self._file.change(apply, deadline)
-        return self._found(session_id, found[0] if found else None)
+        changed = self._change("session.updated", apply, deadline)
+        return self._found(session_id, changed[0] if changed else None)
+
+    def _change(
+        self, kind: str, apply: Callable[[sqlite3.Connection], list[_Row]], deadline: Deadline
+    ) -> list[_Row]:
+        """Have a change on the disk and tell of it; returns the sessions that it was about."""
+        rows: list[_Row] = []
+
+        def committed() -> None:
+            for row in rows:
+                self._events.committed(kind, row)
+
+        self._file.change(lambda writer: rows.extend(apply(writer)), deadline, committed)
+        self._events.deliver()
+        return rows
 
     def _found(self, session_id: str, row: _Row | None) -> oc_session_pb2.OcSessionInfo:
         if row is None:
@@ -189,6 +225,21 @@ class EmbeddedBackend(Backend):
                 f"list_sessions or create_session returned"
             )
         return _session_info(row)
+
+    # Events
+
+    def subscribe(
+        self, request: ext_event_pb2.IpcSubscribeRequest, sink: EventSink, *, deadline: Deadline
+    ) -> Subscription:
+        """Have what is changed through this backend go to ``sink``, from ``sink.opened`` on.
+
+        Nothing is ever at work here, so there is nothing that ``request.current`` would tell.
+        """
+        types = EventTypes(request.types)
+        session_id = None
+        if request.HasField("session_id"):
+            session_id = self.get_session(request.session_id, deadline=deadline).id
+        return self._events.subscribe(types, session_id, sink)
 
     # The application's settings
 

@@ -5,9 +5,7 @@ neither ``kill -9`` nor a power cut takes back what was answered. As each commit
 changes that arrive meanwhile share the next one: 64 callers cost little more than one.
 
 There is one connection for writing, because SQLite has one writer at a time anyway, and a lock that
-queues for it with a deadline. Reading has connections of its own, so that a list of 100,000
-sessions holds up nobody. They are few, however many requests there are: each has descriptors, which
-SQLite keeps open as long as any connection to the file is, even when this one was closed.
+queues for it with a deadline. Reading has connections of its own (``session_readers``).
 """
 
 from __future__ import annotations
@@ -19,15 +17,16 @@ import stat
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from opencode_sync.deadline import Deadline
-from opencode_sync.gateway.backends.base import BackendError, WouldWait
+from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.file_watch import FileWatch
+from opencode_sync.gateway.backends.session_readers import NOT_OPEN, SessionReaders
 from opencode_sync.gateway.backends.session_schema import number, prepare
 from opencode_sync.gateway.backends.sqlite_problems import (
     DAMAGED,
@@ -50,20 +49,20 @@ _TELLING = (
 
 _BUSY_TIMEOUT = 5.0
 _BUSY_PAUSE = 0.01
-_IDLE_READERS = 4
-_READERS = 16
 
 
 class _Change:
     """A change on its way to the disk, and what became of it."""
 
-    __slots__ = ("applied", "apply", "error", "rows")
+    __slots__ = ("applied", "apply", "committed", "error")
 
-    def __init__(self, apply: Callable[[sqlite3.Connection], int]) -> None:
+    def __init__(
+        self, apply: Callable[[sqlite3.Connection], object], committed: Callable[[], object]
+    ) -> None:
         self.apply = apply
+        self.committed = committed
         # Written by whoever commits, before it gives the writer's lock back.
         self.applied = False
-        self.rows = 0
         self.error: BaseException | None = None
 
 
@@ -72,19 +71,19 @@ class SessionFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Guards _open, _queue and _readers; never held while the disk is waited for.
+        # Guards _open and _queue; never held while the disk is waited for.
         self._lock = threading.Lock()
         self._open = False
         self._queue: deque[_Change] = deque()
-        self._readers: list[sqlite3.Connection] = []
-        # How many more may read; whoever takes one holds it while its connection is in use.
-        self._turns = threading.BoundedSemaphore(_READERS)
+        self.readers = SessionReaders(
+            connect=self._connect,
+            check_in_place=self._check_in_place,
+            refused=self.refused,
+            explained=self._explained,
+        )
         # Held by the one thread that uses _writer.
         self._writer_lock = threading.Lock()
         self._writer: sqlite3.Connection | None = None
-        # Held by whoever uses _glancer, which waits for nobody.
-        self._glancing = threading.Lock()
-        self._glancer: sqlite3.Connection | None = None
         # Set by ``open`` only; its prints belong to whoever has the writer's lock.
         self._watch: FileWatch | None = None
         # What damage was found, if any. Set by whoever finds it, until the next start.
@@ -124,18 +123,13 @@ class SessionFile:
             self._writer = writer
             with self._lock:
                 self._open = True
+            self.readers.open()
 
     def close(self) -> None:
         """Close the file; bounded, and fine more than once."""
         with self._lock:
             self._open = False
-            readers, self._readers = self._readers, []
-        for reader in readers:
-            reader.close()
-        with self._glancing:
-            if self._glancer is not None:
-                self._glancer.close()
-                self._glancer = None
+        self.readers.close()
         # A commit under way takes at most as long as SQLite waits for other programs.
         if not self._writer_lock.acquire(timeout=2 * _BUSY_TIMEOUT):
             logger.warning("the session store is still busy and is left to the process's end")
@@ -236,61 +230,21 @@ class SessionFile:
                     writer.rollback()  # what the attempt before left
                 prepare(writer, self._check_integrity, self.refused)
 
-    def glance(self, query: str) -> object:
-        """Return the first row of a query that reads a page or two, or None; waits for nobody.
+    def change(
+        self,
+        apply: Callable[[sqlite3.Connection], object],
+        deadline: Deadline,
+        committed: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Have a change on the disk, alone or together with others.
 
-        Raises:
-            WouldWait: another thread glances just now, or SQLite cannot do it at once.
+        Args:
+            apply: Makes the change; on whichever thread commits.
+            deadline: Until when to wait for the turn.
+            committed: Called once it is on the disk, in the order of the commits and before the
+                next one. It must neither wait nor fail.
         """
-        if not self._glancing.acquire(blocking=False):
-            raise WouldWait
-        try:
-            with self._lock:
-                self._check_open()
-            self._check_in_place()
-            if self._glancer is None:
-                self._glancer = self._connect(timeout=0.0)
-            return self._glancer.execute(query).fetchone()
-        except sqlite3.Error as error:
-            raise WouldWait from error  # whoever asks again, with time, finds out what it is
-        finally:
-            self._glancing.release()
-
-    @contextlib.contextmanager
-    def reading(self, deadline: Deadline | None = None) -> Iterator[sqlite3.Connection]:
-        """Lend a connection for reading, when there is one; None waits as long as it takes."""
-        left = None if deadline is None else deadline.remaining()
-        if not self._turns.acquire(timeout=left):
-            raise self.refused("is read by too many requests at once; try again")
-        try:
-            with self._connection() as reader:
-                yield reader
-        finally:
-            self._turns.release()
-
-    @contextlib.contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._check_open()
-            reader = self._readers.pop() if self._readers else None
-        try:
-            self._check_in_place()
-            if reader is None:
-                reader = self._connect()
-            yield reader
-        except OF_SQLITE as error:
-            raise self._explained(error) from error
-        finally:
-            with self._lock:
-                keep = self._open and len(self._readers) < _IDLE_READERS
-                if keep and reader is not None:
-                    self._readers.append(reader)
-            if not keep and reader is not None:
-                reader.close()
-
-    def change(self, apply: Callable[[sqlite3.Connection], int], deadline: Deadline) -> int:
-        """Have a change on the disk, alone or together with others; returns the rows it touched."""
-        change = _Change(apply)
+        change = _Change(apply, committed)
         if self._damage is not None:
             raise self.refused(self._damage)
         with self._lock:
@@ -311,7 +265,6 @@ class SessionFile:
             self._writer_lock.release()
         if change.error is not None:
             raise self._explained(change.error) from change.error
-        return change.rows
 
     def _commit(self) -> None:
         """Commit all changes that wait, in one transaction. The caller holds the writer's lock."""
@@ -325,12 +278,14 @@ class SessionFile:
             self._writer.execute("BEGIN IMMEDIATE")
             self._check_untouched(self._writer)
             for change in changes:
-                change.rows = change.apply(self._writer)
+                change.apply(self._writer)
             self._writer.execute("COMMIT")
             # Only now is it sure that the commit went where it is found again.
             self._check_in_place()
             if self._watch is not None:
                 self._watch.note(_version(self._writer))
+            for change in changes:
+                change.committed()
         except BaseException as error:
             # Of any kind (SQLite out of memory is a MemoryError): nobody may be told of a success.
             for change in changes:
@@ -348,7 +303,7 @@ class SessionFile:
     def _check_open(self) -> None:
         """Refuse work before start and after close. The caller holds the lock."""
         if not self._open:
-            raise self.refused("is not open; start the gateway")
+            raise self.refused(NOT_OPEN)
 
     def refused(self, problem: str) -> BackendError:
         """Return the error that says what is wrong with the file."""

@@ -27,6 +27,7 @@ from opencode_sync.deadline import Deadline
 from opencode_sync.gateway import EmbeddedBackend, Gateway
 from opencode_sync.gateway.backends.base import EventSink
 from opencode_sync.gateway.cancellation import Cancellation
+from opencode_sync.types import event_properties
 from opencode_sync.wire.ext_event_pb2 import IpcDelta, IpcEvent, IpcSubscribeRequest
 from opencode_sync.wire.ext_operations_pb2 import IpcReplyPermissionRequest
 from opencode_sync.wire.ext_prompt_pb2 import IpcPromptRequest, IpcRunFailure, IpcRunResult
@@ -318,6 +319,25 @@ def test_the_folder_reaches_the_backend(
     assert backend.folders == [str(tmp_path)] * 2
 
 
+def test_the_embedded_store_tells_who_changes_what(
+    tmp_path: Path, nothing_left_behind: None
+) -> None:
+    with (
+        Gateway(EmbeddedBackend(tmp_path / "sessions.db")) as gateway,
+        connect(gateway) as one,
+        connect(gateway) as other,
+        one.events(types=["session.*"], current=True) as events,
+    ):
+        session = other.create_session("made by another client")
+        renamed = other.update_session(session.id, title="renamed")
+        other.delete_session(session.id)
+        created, updated, deleted = (events.next_event(WAIT) for _ in range(3))
+        assert (created.type, created.event.session_created.session) == ("session.created", session)
+        assert (updated.type, updated.event.session_updated.session) == ("session.updated", renamed)
+        assert (deleted.type, deleted.session_id) == ("session.deleted", session.id)
+        assert event_properties(deleted)["info"]["title"] == "renamed"
+
+
 def test_a_backend_without_models_says_so_at_once(
     tmp_path: Path, nothing_left_behind: None
 ) -> None:
@@ -327,8 +347,6 @@ def test_a_backend_without_models_says_so_at_once(
             client.prompt("ses_1", "Hi")
         with pytest.raises(IpcUnsupportedOperationError), client.stream_prompt("ses_1", "x") as run:
             next(run)
-        with pytest.raises(IpcUnsupportedOperationError, match="subscribe"):
-            client.events()
         session: OcSessionInfo = client.create_session("x")
         with pytest.raises(IpcUnsupportedOperationError):
             client.list_models()

@@ -110,7 +110,7 @@ def test_the_store_opens_few_files_however_much_is_asked_of_it(tmp_path: Path) -
     store.start()
     with contextlib.ExitStack() as reading:
         for _ in range(16):
-            reading.enter_context(store._file.reading(Deadline.after(PATIENCE)))
+            reading.enter_context(store._file.readers.reading(Deadline.after(PATIENCE)))
         with pytest.raises(BackendError, match="too many requests at once"):
             store.list_sessions(deadline=Deadline.after(0.01))
         # Who writes does not wait for them.

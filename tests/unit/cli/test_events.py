@@ -32,7 +32,7 @@ def test_each_event_is_a_line(run: Run, client: FakeClient) -> None:
     idle, delta, other = (line.split(maxsplit=3)[1:] for line in done.stdout.splitlines())
     assert idle == ["session.idle", "ses_1"]
     assert delta == ["message.part.delta", "ses_1", '"a \\u001b[2J\\n"']
-    assert other == ["vcs.new", "-", '{"x": 1} (read again)']
+    assert other == ["vcs.new", "-", '{"x": 1} (read)']
     assert client.opened_streams[0].closed
 
 
@@ -57,12 +57,12 @@ def test_conditions_reach_the_subscription(
     run: Run, client: FakeClient, links: FakeLinks, tmp_path: Path
 ) -> None:
     client.streams = [FakeStream([]), FakeStream([])]
-    options = ("--type", "session.*", "--type", "x", "--session", "ses_1")
+    options = ("--type", "session.*", "--type", "x", "--session", "ses_1", "--current")
     assert run("events", *options, "--directory", str(tmp_path)).exit_code == 0
     assert run("events").exit_code == 0
     assert [call[1] for call in client.asked] == [
-        {"types": ["session.*", "x"], "session_id": "ses_1"},
-        {"types": (), "session_id": None},
+        {"types": ["session.*", "x"], "session_id": "ses_1", "current": True},
+        {"types": (), "session_id": None, "current": False},
     ]
     assert links.directories == [tmp_path.resolve(), None]
 

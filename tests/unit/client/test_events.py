@@ -63,11 +63,14 @@ def test_what_is_wanted_goes_out(backend: ScriptedBackend, client: IpcClient) ->
     everything = Subscription(backend, client)
     assert list(everything.request.subscribe.types) == []
     assert not everything.request.subscribe.HasField("session_id")
+    assert not everything.request.subscribe.current
+    names = ("session.*", "message.updated")
     some = Subscription(
-        backend, client, types=(name for name in ("session.*", "message.updated")), session_id="s"
+        backend, client, types=(name for name in names), session_id="s", current=True
     )
     assert list(some.request.subscribe.types) == ["session.*", "message.updated"]
     assert some.request.subscribe.session_id == "s"
+    assert some.request.subscribe.current
 
 
 @pytest.mark.parametrize(
@@ -78,6 +81,7 @@ def test_what_is_wanted_goes_out(backend: ScriptedBackend, client: IpcClient) ->
         ({"types": 5}, "types"),
         ({"types": [""]}, "types"),
         ({"types": [5]}, "types"),
+        ({"current": 1}, "current"),
         ({"types": ["a\ud800"]}, "types"),
         ({"session_id": ""}, "session_id"),
         ({"session_id": 5}, "session_id"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,11 +16,14 @@ from opencode_sync import (
     IpcTimeoutError,
     ReconnectPolicy,
     enable_logging,
+    log_thread,
 )
+from opencode_sync.log_thread import finish_log, log_soon
 from opencode_sync.transport.base import Transport
 from opencode_sync.wire import ipc_pb2
 from tests.support import backend as b
-from tests.support.backend import CONFIG, HOLD, TOKEN, ScriptedBackend, WrappedTransport
+from tests.support.backend import CONFIG, HOLD, TOKEN, WAIT, ScriptedBackend, WrappedTransport
+from tests.unit.client.doubles import no_thread
 
 
 class Sink:
@@ -72,6 +76,55 @@ def test_nothing_is_logged_unless_asked_for(backend: ScriptedBackend) -> None:
     finally:
         logger.remove(handler)
     assert sink.messages == []
+
+
+def test_that_there_is_no_thread_is_told_on_the_logs_own(
+    backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who find out hold locks, and a sink is the user's code: it may wait for a client."""
+    told: dict[str, str] = {}
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if "keeper" in thread.name or "notifier" in thread.name:
+            no_thread(thread)
+        start(thread)
+
+    def sink(message: Any) -> None:
+        told[message.record["message"]] = threading.current_thread().name
+
+    handler = logger.add(sink, level="ERROR", filter="opencode_sync")
+    logger.enable("opencode_sync")
+    try:
+        client = backend.client()
+        client.on_state_change(lambda change: None)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            client.connect()
+        client.close()
+        finish_log(WAIT)
+    finally:
+        logger.disable("opencode_sync")
+        logger.remove(handler)
+    why = "can't start new thread"
+    assert told == {
+        f"callbacks have no thread to run on: {why}": "opencode-sync-log",
+        f"deadlines and keep-alive have no thread: {why}": "opencode-sync-log",
+    }
+
+
+def test_a_log_without_a_thread_says_so_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    finish_log(WAIT)
+    said: list[str] = []
+    lines: list[int] = []
+    monkeypatch.setattr(log_thread, "complain", said.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        log_soon(lines.append, 1)
+    assert said == ["the system has no thread for the log: its lines wait for the next one"]
+    log_soon(lines.append, 2)
+    finish_log(WAIT)
+    assert lines == [1, 2]
 
 
 def test_when_asked_for_the_life_of_a_connection_is_told(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -118,9 +119,36 @@ def test_no_thread_to_be_had_is_made_up_for_by_the_next_callback(
     notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
+    said: list[str] = []
+    monkeypatch.setattr(module, "complain", said.append)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", no_thread)
         notifier.post(seen.append, 1)
+    assert said == ["callbacks have no thread to run on: can't start new thread"]
     notifier.post(seen.append, 2)
     assert notifier.stop(Deadline.after(WAIT)) is True
     assert seen == [1, 2]
+
+
+def test_who_is_told_that_there_is_no_thread_may_post_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From another thread, too: no lock of the notifier's is held meanwhile."""
+    told: list[str] = []
+    seen: list[str] = []
+    with ThreadPoolExecutor(1) as others:
+        others.submit(int).result(WAIT)  # so that its thread is there
+
+        def tell(error: RuntimeError) -> None:
+            told.append(str(error))
+            if len(told) == 1:
+                others.submit(notifier.post, seen.append, "from another thread").result(WAIT)
+
+        notifier = Notifier(NAME, OwnThreads(), tell)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_thread)
+            notifier.post(seen.append, "first")
+    assert told == ["can't start new thread"] * 2
+    notifier.post(seen.append, "last")
+    assert notifier.stop(Deadline.after(WAIT)) is True
+    assert seen == ["first", "from another thread", "last"]

@@ -19,7 +19,7 @@ from opencode_sync import (
     IpcUsageError,
     ReconnectPolicy,
     StateChange,
-    supervisor,
+    retry_plan,
 )
 from opencode_sync.transport.base import Transport, TransportClosed
 from tests.support import backend as b
@@ -449,7 +449,7 @@ def test_a_connection_that_does_not_outlast_the_pause_before_makes_the_pauses_gr
 ) -> None:
     # The clock goes on by so much at each look, whatever the machine is doing.
     clock = itertools.count(0.0, lasted)
-    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(retry_plan, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     policy = ReconnectPolicy(initial_delay=0.001, maximum_delay=60.0, jitter=0.0)
     with backend.client(reconnect=policy) as client:
         listener = Listener()

@@ -340,7 +340,7 @@ class TestAtOnce:
         assert store.discover_server(deadline=NOW)
 
     def test_no_turn_to_read_is_needed(self, store: EmbeddedBackend) -> None:
-        while store._file._turns.acquire(blocking=False):
+        while store._file.readers._turns.acquire(blocking=False):
             pass
         assert store.check_health(deadline=NOW)
 
@@ -351,14 +351,14 @@ class TestAtOnce:
         other.close()
 
     def test_whoever_looks_at_the_same_time_has_to_come_again(self, store: EmbeddedBackend) -> None:
-        with store._file._glancing, pytest.raises(WouldWait):
+        with store._file.readers._glancing, pytest.raises(WouldWait):
             store.check_health(deadline=NOW)
         assert store.check_health(deadline=NOW)
 
     def test_what_sqlite_refuses_is_asked_again_with_time(self, store: EmbeddedBackend) -> None:
         assert store.check_health(deadline=NOW)
-        assert store._file._glancer is not None
-        store._file._glancer.close()
+        assert store._file.readers._glancer is not None
+        store._file.readers._glancer.close()
         with pytest.raises(WouldWait):
             store.check_health(deadline=NOW)
         assert store.check_health(deadline=soon())
@@ -435,7 +435,7 @@ class TestLife:
         assert store._file._writer is not None  # left to the process's end, or to the next close
 
     def test_reader_in_use_at_the_close(self, store: EmbeddedBackend) -> None:
-        with store._file.reading() as reader:
+        with store._file.readers.reading() as reader:
             store.close()
             assert reader.execute("SELECT count(*) FROM session").fetchone() == (0,)
         with pytest.raises(sqlite3.ProgrammingError):
@@ -445,13 +445,13 @@ class TestLife:
         together = threading.Barrier(10)
 
         def read() -> None:
-            with store._file.reading():
+            with store._file.readers.reading():
                 together.wait(PATIENCE)
 
         with ThreadPoolExecutor(10) as pool:
             for future in [pool.submit(read) for _ in range(10)]:
                 future.result(PATIENCE)
-        assert len(store._file._readers) == 4
+        assert len(store._file.readers._idle) == 4
 
     def test_default_place(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(
@@ -853,7 +853,7 @@ class TestStrangers:
         assert store.check_health(deadline=soon()) is True
         error = sqlite3.DatabaseError("malformed")
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        with pytest.raises(BackendError, match="is damaged"), store._file.reading():
+        with pytest.raises(BackendError, match="is damaged"), store._file.readers.reading():
             raise error
         assert store.check_health(deadline=soon()) is False
         assert store.check_health(deadline=NOW) is False

@@ -787,14 +787,16 @@ def lose(fake, listener):
 
 def test_what_changed_meanwhile_is_read_again(fake, hub):
     whole = part(1, type="text", text="Hello", time={"start": 1, "end": 2})
-    permission = {"id": "per_1", "sessionID": "ses_1", "permission": "bash", "patterns": ["ls"]}
-    question = {"id": "que_1", "sessionID": "ses_1", "questions": []}
+    permission = {"id": "per_1", "sessionID": "ses_2", "permission": "bash", "patterns": ["ls"]}
+    question = {"id": "que_1", "sessionID": "ses_2", "questions": []}
+    stale = {**permission, "id": "per_2", "sessionID": "ses_1"}  # nobody is at work there
+    odd = {**permission, "id": "per_3", "sessionID": [1]}
     fake.answers.update(
         {
             "/session": Answer([session(1), session(2), 7, {"id": None}]),
             "/session/ses_1/message": Answer([message(1, parts=[whole, 7]), 7, {"info": 7}]),
             "/session/ses_2/message": Answer([message(2, "ses_2")]),
-            "/permission": Answer([permission]),
+            "/permission": Answer([stale, odd, permission]),
             "/question": Answer([question]),
             "/session/status": Answer({"ses_2": {"type": "busy"}}),
         }
@@ -818,8 +820,8 @@ def test_what_changed_meanwhile_is_read_again(fake, hub):
         ("message.updated", "ses_1", True),
         ("message.part.updated", "ses_1", True),
         ("message.updated", "ses_2", True),
-        ("permission.asked", "ses_1", True),
-        ("question.asked", "ses_1", True),
+        ("permission.asked", "ses_2", True),
+        ("question.asked", "ses_2", True),
         ("session.status", "ses_2", True),
         ("session.status", "ses_1", True),
         ("session.idle", "ses_1", True),

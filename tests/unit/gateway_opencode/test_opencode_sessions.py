@@ -168,13 +168,14 @@ def family(**children):
 def test_a_tree_is_a_session_and_all_below_it(binding):
     server = binding(
         family(
-            ses_1=[{"id": "ses_2"}, {"id": "ses_3"}, "odd", {"id": 7}],
-            ses_2=[{"id": "ses_4"}, {"id": "ses_1"}],
+            ses_1=[{"id": "ses_2", "directory": "/p"}, {"id": "ses_3"}, "odd", {"id": 7}],
+            ses_2=[{"id": "ses_4", "directory": "/q"}, {"id": "ses_1"}],
             ses_4=[],
         )
     )
     # The third was deleted in the meantime.
-    assert session_tree(server, "ses_1", soon()) == {"ses_1", "ses_2", "ses_3", "ses_4"}
+    folders = {"ses_1": "", "ses_2": "/p", "ses_3": "", "ses_4": "/q"}
+    assert session_tree(server, "ses_1", soon()) == folders
     with pytest.raises(UnknownNameError) as caught:
         session_tree(server, "ses_0", soon())
     assert caught.value.kind == "unknown_session"

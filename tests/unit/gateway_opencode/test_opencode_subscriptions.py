@@ -10,11 +10,12 @@ import pytest
 from opencode_sync.deadline import Deadline
 from opencode_sync.errors import error_code_name
 from opencode_sync.gateway.backends.base import BackendError
-from opencode_sync.gateway.backends.opencode import subscriptions as opencode_subscriptions
+from opencode_sync.gateway.backends.event_types import EventTypes
+from opencode_sync.gateway.backends.opencode import listener as opencode_listener
 from opencode_sync.gateway.backends.opencode.errors import server_error
 from opencode_sync.gateway.backends.opencode.events.reader import OpenCodeEvent
 from opencode_sync.gateway.backends.opencode.project import Project
-from opencode_sync.gateway.backends.opencode.subscriptions import EventTypes, subscribe
+from opencode_sync.gateway.backends.opencode.subscriptions import subscribe
 from opencode_sync.wire import ext_event_pb2
 
 
@@ -246,7 +247,7 @@ def test_a_failed_look_up_ends_the_subscription(hub, sink):
 
 
 def test_too_many_events_to_keep_end_the_subscription(hub, sink, monkeypatch):
-    monkeypatch.setattr(opencode_subscriptions, "_MOST_HELD", 2)
+    monkeypatch.setattr(opencode_listener, "_MOST_HELD", 2)
     hub.meanwhile = lambda: [hub.send("session.idle", "ses_1") for _ in range(3)]
     with pytest.raises(BackendError, match="more than 2 events"):
         begin(hub, sink, session_id="ses_1")

@@ -23,10 +23,12 @@ from opencode_sync import (
     IpcTimeoutError,
     IpcUnsupportedOperationError,
     IpcUsageError,
+    PermissionAsked,
+    QuestionAsked,
     ReconnectPolicy,
     StateChange,
 )
-from opencode_sync.testing import FakeIpcClient, Gate
+from opencode_sync.testing import AskPermission, AskQuestion, FakeIpcClient, Gate
 from opencode_sync.types import (
     IpcEvent,
     OAuthStatusType,
@@ -532,6 +534,48 @@ def test_changes_of_sessions_are_events(fake: FakeIpcClient) -> None:
         "session.deleted",
     ]
     assert seen[1].event.session_updated.session.title == "y"
+
+
+def test_a_stream_may_begin_with_what_goes_on(fake: FakeIpcClient) -> None:
+    fake.answer_prompt(AskPermission("bash", ["rm"], allowed=["done"]), to="ask")
+    fake.answer_prompt(AskQuestion("Which?", ["red"]), to="choose")
+    parent = fake.create_session("parent")
+    child = fake.add_session("child", parent_id=parent.id)
+    with (
+        fake.events(types=["session.status"]) as live,
+        fake.stream_prompt(parent.id, "choose", on_question="ask") as choosing,
+        fake.stream_prompt(child.id, "ask", on_permission="ask") as asking,
+    ):
+        question = next(each for each in choosing if isinstance(each, QuestionAsked))
+        permission = next(each for each in asking if isinstance(each, PermissionAsked))
+        started = [live.next_event(WAIT) for _ in range(2)]
+        assert [(each.session_id, each.replayed) for each in started] == [
+            (parent.id, False),
+            (child.id, False),
+        ]
+        with fake.events(current=True) as events, fake.events(session_id=child.id) as later:
+            seen = [events.next_event(WAIT) for _ in range(4)]
+            assert [(each.type, each.session_id) for each in seen] == [
+                ("session.status", parent.id),
+                ("session.status", child.id),
+                ("question.asked", parent.id),
+                ("permission.asked", child.id),
+            ]
+            assert {(each.replayed, each.directory) for each in seen} == {(True, child.directory)}
+            assert seen[0].event.session_status.status.HasField("thinking")
+            assert event_properties(seen[0])["status"] == {"type": "busy"}
+            assert seen[2].question.id == question.id
+            assert seen[3].event.permission_asked.request.id == permission.id
+            with pytest.raises(IpcTimeoutError):
+                later.next_event(0.01)  # it has not asked for what was before
+        fake.reply_permission(permission.id, "once")
+        assert asking.result(WAIT).text == "done"
+        with fake.events(types=["permission.asked", "question.*"], current=True) as events:
+            assert events.next_event(WAIT).type == "question.asked"
+        fake.reply_question(question.id, [["red"]])
+        choosing.result(WAIT)
+    with fake.events(current=True) as events, pytest.raises(IpcTimeoutError):
+        events.next_event(0.01)
 
 
 def test_streams_of_events_end_when_the_test_says_so(fake: FakeIpcClient) -> None:

@@ -145,6 +145,10 @@ class OpenCodeBackend(OpenCodeLife):
 
         Without a session they are those of the project, or of all projects if this backend has no
         folder. Those of the server's own life come only if they are asked for by their type.
+
+        With ``request.current`` they begin with what is so now, which is read after the sink was
+        opened: some seconds are its limit. Without session and folder that is about the folders of
+        ``events.current.known_folders``.
         """
         return opencode_subscriptions.subscribe(self._project(), request, sink, deadline)
 

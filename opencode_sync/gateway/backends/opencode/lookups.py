@@ -74,23 +74,31 @@ def session_document(binding: Binding, session_id: str, deadline: Deadline) -> d
     return answer
 
 
-def session_tree(binding: Binding, session_id: str, deadline: Deadline) -> set[str]:
-    """Return a session's id and those of the sessions below it; raises as ``call_of_session``."""
-    tree = {session_id, *_children(binding, session_id, deadline)}
-    todo = tree - {session_id}
+def session_tree(binding: Binding, session_id: str, deadline: Deadline) -> dict[str, str]:
+    """Return a session's id and those of the sessions below it, with their project folders.
+
+    Its own folder is not looked up, and "". Raises as ``call_of_session`` does.
+    """
+    tree = {session_id: "", **_children(binding, session_id, deadline)}
+    todo = tree.keys() - {session_id}
     while todo and len(tree) < _MOST_SESSIONS:
         try:
-            fresh = _children(binding, todo.pop(), deadline) - tree
+            children = _children(binding, todo.pop(), deadline)
         except UnknownNameError:
             continue  # deleted meanwhile
+        fresh = {each: folder for each, folder in children.items() if each not in tree}
         tree |= fresh
-        todo |= fresh
+        todo |= fresh.keys()
     return tree
 
 
-def _children(binding: Binding, session_id: str, deadline: Deadline) -> set[str]:
+def _children(binding: Binding, session_id: str, deadline: Deadline) -> dict[str, str]:
     answer = call_of_session(binding, "GET", session_id, "/children", deadline=deadline)
     if not isinstance(answer, list):
         raise binding.misshapen("GET /session/{id}/children", "a list of sessions")
-    ids = (each.get("id") for each in answer if isinstance(each, dict))
-    return {each for each in ids if isinstance(each, str)}
+    children = {}
+    for each in answer:
+        if isinstance(each, dict) and isinstance(each.get("id"), str):
+            folder = each.get("directory")
+            children[each["id"]] = folder if isinstance(folder, str) else ""
+    return children

@@ -24,7 +24,9 @@ from opencode_sync.gateway.backends.opencode.events.reader import (
     HEARTBEAT,
     EventReader,
     OddLog,
+    OpenCodeEvent,
 )
+from opencode_sync.gateway.backends.opencode.events.readings import Finding
 from opencode_sync.gateway.backends.opencode.events.replay import read_again
 from opencode_sync.gateway.backends.opencode.events.secrets import ServerSecrets
 from opencode_sync.gateway.backends.opencode.events.subscribers import (
@@ -247,6 +249,21 @@ class EventHub:
     def directory_of_question(self, question_or_permission_id: str) -> str | None:
         """Return the project folder of a question that was asked, None if it is not known."""
         return self._memory.directory_of_question(question_or_permission_id)
+
+    def standing(self, finding: Finding, *, since: float) -> OpenCodeEvent:
+        """Return what was read from the server as an event, and remember it.
+
+        Args:
+            finding: A session's status, or a question.
+            since: When it was asked for, in ``time.monotonic()`` seconds.
+        """
+        kind, properties, directory = finding
+        cleaned = self._secrets.clean(kind, properties, directory)
+        return self._reader.standing(kind, cleaned, directory, since=since)
+
+    def directories(self) -> list[str]:
+        """Return the project folders that events came from, the newest first; bounded."""
+        return self._memory.directories()
 
     # What the feed's thread calls...
 

@@ -74,12 +74,15 @@ class SeenSession(NamedTuple):
     """The id of the model's newest message; "" when none was seen."""
     at: float
     """When something of it passed last, in ``time.monotonic()`` seconds."""
+    told_at: float = 0.0
+    """When it was told last whether it is busy, in the same."""
 
 
 class EventMemory:
-    """Notes events; bounded. ``note`` and ``begin`` are for one thread, the rest for any."""
+    """Notes events; bounded. Any thread may call any method; ``begin`` while nobody notes."""
 
     def __init__(self) -> None:
+        self._noting = threading.Lock()  # guards what is read of _sessions until it is changed
         self._part_types: Recent[str] = Recent(_MOST_PARTS)
         self._finished: Recent[bool] = Recent(_MOST_PARTS)
         self._halves: Recent[str] = Recent(_MOST_PARTS)
@@ -110,8 +113,14 @@ class EventMemory:
             self._halves.drop(part_id)
         return clean(text)
 
-    def note(self, event: OpenCodeEvent) -> None:
-        """Take an event into account."""
+    def note(self, event: OpenCodeEvent, *, since: float | None = None) -> None:
+        """Take an event into account.
+
+        Args:
+            event: The event.
+            since: Of a state that was read: when it was asked for, in ``time.monotonic()`` seconds.
+                One that passed after that is newer.
+        """
         properties = event.properties
         if event.directory not in _NO_PROJECT:
             self._directories.put(event.directory, True)
@@ -124,7 +133,8 @@ class EventMemory:
         if event.type == "session.deleted":
             self._sessions.drop(event.session_id)
         elif event.session_id:
-            self._note_session(event)
+            with self._noting:
+                self._note_session(event, since)
 
     def _note_part(self, part: object, *, replayed: bool) -> None:
         if not isinstance(part, dict) or part.get("type") not in _TEXT_PARTS:
@@ -137,18 +147,18 @@ class EventMemory:
             # Its deltas may still be on their way, from before it was read again.
             self._finished.put(part_id, True)
 
-    def _note_session(self, event: OpenCodeEvent) -> None:
+    def _note_session(self, event: OpenCodeEvent, since: float | None) -> None:
         seen = self._sessions.get(event.session_id) or SeenSession(event.directory, False, "", 0.0)
+        now = time.monotonic()
         if not event.replayed:
-            seen = seen._replace(at=time.monotonic())
+            seen = seen._replace(at=now)
         if event.directory:
             seen = seen._replace(directory=event.directory)
-        if event.type == "session.idle":
-            seen = seen._replace(busy=False)
-        elif event.type == "session.status":
-            status = event.properties.get("status")
-            kind = status.get("type") if isinstance(status, dict) else None
-            seen = seen._replace(busy=kind in ("busy", "retry"))
+        if event.type in ("session.idle", "session.status"):
+            if since is None:
+                seen = seen._replace(busy=_is_busy(event), told_at=now)
+            elif seen.told_at < since:
+                seen = seen._replace(busy=_is_busy(event))
         elif event.type == "message.updated":
             seen = seen._replace(answer=_answer_in(event.properties) or seen.answer)
         self._sessions.put(event.session_id, seen)
@@ -179,6 +189,11 @@ class EventMemory:
     def sessions(self) -> list[tuple[str, SeenSession]]:
         """Return the sessions that events came from, the newest first."""
         return self._sessions.items()
+
+
+def _is_busy(event: OpenCodeEvent) -> bool:
+    status = event.properties.get("status")
+    return isinstance(status, dict) and status.get("type") in ("busy", "retry")
 
 
 def _end_of(part: Mapping[str, Any]) -> object:

@@ -67,7 +67,8 @@ class OpenCodeEvent:
         directory: The project folder; "" for events of the whole server.
         session_id: "" for events of no session.
         id: OpenCode's own id of the event; "" where it gave none.
-        replayed: Whether it was read again after a loss of the subscription.
+        replayed: Whether it was read and not heard: at the beginning of a subscription, or again
+            after a loss of the hub's own.
     """
 
     __slots__ = (
@@ -141,7 +142,7 @@ def resubscribed_event() -> ext_event_pb2.IpcEvent:
 
 
 class EventReader:
-    """Makes events of what OpenCode sends. For one thread."""
+    """Makes events of what OpenCode sends. For one thread, but ``standing`` is for any."""
 
     def __init__(self, memory: EventMemory, odd_log: OddLog) -> None:
         """Make one.
@@ -218,6 +219,32 @@ class EventReader:
             odd_log=self._odd_log,
         )
         self._memory.note(event)
+        return event
+
+    def standing(
+        self, kind: str, properties: dict[str, Any], directory: str, *, since: float
+    ) -> OpenCodeEvent:
+        """Return an event of what was read, and is so for longer than somebody listens.
+
+        Args:
+            kind: Its type: a session's status, or a question.
+            properties: Its own; not to be changed from now on.
+            directory: The project folder.
+            since: When it was asked for, in ``time.monotonic()`` seconds.
+        """
+        message_id = ""
+        if kind == _STATUS:
+            message_id = self._memory.answer_of(_session_of(kind, properties))
+        context = Context(message_id=message_id, received=int(time.time() * 1000))
+        event = OpenCodeEvent(
+            kind,
+            properties,
+            directory=directory,
+            replayed=True,
+            context=context,
+            odd_log=self._odd_log,
+        )
+        self._memory.note(event, since=since)
         return event
 
     def _odd(self, what: str) -> None:

@@ -72,12 +72,13 @@ class Secrets:
 
 
 class ServerSecrets:
-    """Those that were named, and those that a server knows itself. ``clean`` is for one thread."""
+    """Those that were named, and those that a server knows itself. For any thread."""
 
     def __init__(self, http: OpenCodeHttp) -> None:
         """Do no I/O."""
         self._http = http
         self._secrets = Secrets()
+        self._asking = threading.Lock()  # guards _asked, and is held until the answer is there
         self._asked: dict[str, float] = {}  # when, by directory
 
     def hide(self, secrets: Iterable[str]) -> None:
@@ -91,10 +92,12 @@ class ServerSecrets:
         seconds at most.
         """
         if has_providers_words(kind, properties):
-            self._ask(directory)
+            with self._asking:
+                self._ask(directory)
         return self._secrets.clean(kind, properties)
 
     def _ask(self, directory: str) -> None:
+        """Learn the keys of a folder. The caller holds the lock."""
         now = time.monotonic()
         if now - self._asked.get(directory, float("-inf")) < _AGE:
             return

@@ -259,7 +259,7 @@ def lost(name: str) -> None:
 
 def first_run(name: str) -> None:
     with stage([]) as each:
-        each.window._show_first_run(
+        each.window.choosing.show_page(
             "No backend to connect to was found: neither OPENCODE_IPC_PORT nor OPENCODE_IPC_TOKEN "
             "is set, and no gateway of yours runs."
         )

@@ -14,7 +14,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from opencode_sync.desktop.errors import Problem
-from opencode_sync.desktop.plain import plain_label
+from opencode_sync.desktop.plain import plain_label, plain_tooltip
 from opencode_sync.desktop.symbols import Symbol, SymbolView
 from opencode_sync.desktop.theme import Tone, colours_of
 
@@ -73,6 +73,7 @@ class Banner(QFrame):
         self._tone = problem.tone
         self.title.setText(problem.title)
         self.text.setText(problem.text)
+        self.text.setToolTip(plain_tooltip(problem.text))  # in a low window it may be cut off
         self.text.setVisible(bool(problem.text))
         self.retry.setVisible(problem.retry)
         self.offer.setText(problem.offer)

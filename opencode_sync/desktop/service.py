@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import shiboken6
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -23,6 +23,7 @@ from opencode_sync import (
     StateChange,
 )
 from opencode_sync.config import resolve_provider
+from opencode_sync.desktop.activity.feed import ActivityFeed
 from opencode_sync.desktop.dispatch.base import Delivery
 from opencode_sync.desktop.dispatch.qt import QtDispatcher
 from opencode_sync.desktop.lifecycle import Lifecycle
@@ -108,6 +109,8 @@ class Service(QObject):
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="opencode-sync-desktop-compute")
         self._wishes = 0
         self._end: Future[None] | None = None
+        self.activity: Final = ActivityFeed(self)
+        """What goes on in the backend's sessions."""
         self._probe = QTimer(self)
         self._probe.setInterval(max(1, round(probe_seconds * 1000)))
         self._probe.timeout.connect(self._measure)
@@ -187,9 +190,11 @@ class Service(QObject):
         if change.new is ConnectionState.CONNECTED:
             self._probe.start()
             self._measure()
+            self.activity.begin()
             self.connected.emit()
         elif change.new in _ENDED:
             self._probe.stop()
+            self.activity.end()
             if change.old is ConnectionState.CONNECTED:
                 cause = change.cause or IpcConnectionError("the backend closed the connection")
                 self.lost.emit(cause)
@@ -308,28 +313,6 @@ class Service(QObject):
     ) -> Delivery:
         """See ``IpcClient.abort_session``."""
         return self.call(lambda futures: futures.abort_session(session_id), done, failed)
-
-    def reply_permission(
-        self,
-        permission_id: str,
-        reply: Literal["once", "always", "reject"],
-        done: Done[None],
-        failed: Failed | None = None,
-    ) -> Delivery:
-        """See ``IpcClient.reply_permission``."""
-        return self.call(
-            lambda futures: futures.reply_permission(permission_id, reply), done, failed
-        )
-
-    def reply_question(
-        self,
-        question_id: str,
-        answers: Sequence[Sequence[str]] | None,
-        done: Done[None],
-        failed: Failed | None = None,
-    ) -> Delivery:
-        """See ``IpcClient.reply_question``."""
-        return self.call(lambda futures: futures.reply_question(question_id, answers), done, failed)
 
 
 def _ignore(_: None) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtWidgets import QSizePolicy, QStatusBar, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar, QWidget
 
 from opencode_sync import ConnectionState, StateChange
 from opencode_sync.desktop.plain import plain_label, plain_tooltip
@@ -17,6 +19,35 @@ _LONGEST: Final = 300
 """Characters of what a backend says of itself."""
 
 
+class _Shortened(QLabel):
+    """Plain text that ends in an ellipsis where there is no room for it, and has no least width."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    @property
+    def seen(self) -> str:
+        """As much of the text as there is room for."""
+        room = self.contentsRect().width() - self.indent()
+        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """See ``QWidget``."""
+        painter = QPainter(self)
+        self.style().drawItemText(
+            painter,
+            self.contentsRect().adjusted(self.indent(), 0, 0, 0),
+            self.alignment(),
+            self.palette(),
+            self.isEnabled(),
+            self.seen,
+            self.foregroundRole(),
+        )
+        painter.end()
+
+
 class StatusLine(QStatusBar):
     """Says how the connection is."""
 
@@ -25,7 +56,7 @@ class StatusLine(QStatusBar):
         self._service = service
         self.state = plain_label()
         self.state.setAccessibleName(self.tr("Connection"))
-        self.server = plain_label()
+        self.server = _Shortened()  # a long description gives way, for the window may be narrow
         self.server.setAccessibleName(self.tr("Server"))
         self.latency = plain_label()
         self.latency.setAccessibleName(self.tr("Time an answer takes"))
@@ -35,8 +66,6 @@ class StatusLine(QStatusBar):
         self.addWidget(self.state)
         self.addWidget(self.server, 1)
         self.addPermanentWidget(self.latency)
-        # A long description gives way, for the window may be narrow.
-        self.server.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._coming_back = False
         self._changing = False
         self._show_state(service.state)

@@ -1,27 +1,23 @@
-"""What a run waits for, and the way of the user's answers."""
+"""What runs wait for in a session, and the way of the user's answers."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 from PySide6.QtCore import QObject, Signal
 
+from opencode_sync.desktop.activity.events import Asked, answered_question
 from opencode_sync.desktop.dispatch.base import Delivery
 from opencode_sync.desktop.service import Service
 from opencode_sync.errors import IpcServerError
 from opencode_sync.futures import IpcFutures
-from opencode_sync.messages import ToolCall, event_properties
+from opencode_sync.messages import ToolCall
 from opencode_sync.run_events import OtherEvent, PermissionAsked, QuestionAsked
 
-__all__ = ["Asked", "Questions"]
-
-Asked: TypeAlias = PermissionAsked | QuestionAsked
-"""One question of either sort."""
-
-_ANSWERED: Final = frozenset({"permission.replied", "question.replied", "question.rejected"})
+__all__ = ["Questions"]
 
 _GOES_ON: Final = frozenset({"pending", "running"})
 _ASKS: Final = "question"
@@ -31,7 +27,11 @@ _TASK: Final = "task"
 
 
 class Questions(QObject):
-    """The open questions of one conversation, the oldest first. For the Qt thread."""
+    """The open questions of one conversation, the oldest first. For the Qt thread.
+
+    Our own run tells of its questions, and the backend's events of everybody's, one a little after
+    the other.
+    """
 
     changed = Signal()
     """Which there are, or that one can be answered again."""
@@ -44,17 +44,31 @@ class Questions(QObject):
         super().__init__(parent)
         self._service = service
         self._calls: dict[str, Delivery] = {}
-        self.items: Sequence[Asked] = ()
+        self._own: list[Asked] = []
+        self._told: Sequence[Asked] = ()
+        self._over: set[str] = set()
+        self.items: list[Asked] = []
 
     def add(self, asked: Asked) -> None:
-        """Take a question; what was read again after a loss of events may come again."""
-        if not any(each.id == asked.id for each in self.items):
-            self._set((*self.items, asked))
+        """Take a question of our run's; what was read again after a loss of events may come again.
+
+        It is open, then, also if it was thought to be answered.
+        """
+        self._over.discard(asked.id)
+        if not any(each.id == asked.id for each in self._own):
+            self._own.append(asked)
+        self._update()
 
     def look(self, other: OtherEvent) -> None:
         """Forget a question that somebody else has answered, if the event says so."""
-        if other.event.type in _ANSWERED:
-            self._forget(str(event_properties(other.event).get("requestID", "")))
+        answered = answered_question(other.event)
+        if answered is not None:
+            self._forget(answered)
+
+    def show_told(self, told: Sequence[Asked]) -> None:
+        """Have these as well: all that events say to be open, whoever runs what asks."""
+        self._told = told
+        self._update()
 
     def waits(self, session_id: str) -> Callable[[ToolCall], bool]:
         """Return what tells of a session's tool calls whether they wait for an answer to these."""
@@ -72,13 +86,20 @@ class Questions(QObject):
 
     def clear(self) -> None:
         """Forget all of them: nobody waits for an answer any more."""
-        self._set(())
+        self._over.update(each.id for each in self.items)
+        self._update()
 
     def _forget(self, question_id: str) -> None:
-        self._set([each for each in self.items if each.id != question_id])
+        self._over.add(question_id)
+        self._update()
 
-    def _set(self, items: Sequence[Asked]) -> None:
-        if len(items) != len(self.items):
+    def _update(self) -> None:
+        self._own = [each for each in self._own if each.id not in self._over]
+        open_now = {each.id: each for each in (*self._own, *self._told)}
+        # In their place, so that nothing changes under the hand of somebody who is answering.
+        items = [each for each in self.items if open_now.pop(each.id, None) is not None]
+        items = [each for each in (*items, *open_now.values()) if each.id not in self._over]
+        if items != self.items:
             self.items = items
             self.changed.emit()
 
@@ -116,15 +137,19 @@ class Questions(QObject):
 
     def _replied(self, asked: Asked) -> None:
         self._calls.pop(asked.id, None)
-        self._forget(asked.id)
+        self._settled(asked)
 
     def _reply_failed(self, asked: Asked, error: BaseException) -> None:
         self._calls.pop(asked.id, None)
         if isinstance(error, IpcServerError):
-            self._forget(asked.id)  # it came too late
+            self._settled(asked)  # it came too late
         else:
             self.changed.emit()
         self.failed.emit(error)
+
+    def _settled(self, asked: Asked) -> None:
+        self._forget(asked.id)
+        self._service.activity.answered(asked.id)
 
     def close(self) -> None:
         """Hear of nothing any more."""

@@ -45,8 +45,8 @@ class Composer(QPlainTextEdit):
         self.setPlaceholderText(self.tr("Ask something. Enter sends, Shift+Enter begins a line."))
         self.setToolTip(
             self.tr(
-                "Enter sends, Shift+Enter begins a line. Esc stops a run. "
-                "Ctrl+L, or Esc without a run, leads back to the sessions."
+                "Enter sends, Shift+Enter begins a line. Esc stops a run that was begun here. "
+                "Ctrl+L, or Esc without such a run, leads back to the sessions."
             )
         )
         self.setTabChangesFocus(True)

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Sequence
 from typing import Final
 
 from PySide6.QtCore import QObject, Signal
 
-from opencode_sync.cancel import CancelToken
-from opencode_sync.desktop.chat.activity import Activity
 from opencode_sync.desktop.chat.asked import Questions
 from opencode_sync.desktop.chat.elsewhere import Elsewhere
-from opencode_sync.desktop.chat.entry import Entry, entry_of
+from opencode_sync.desktop.chat.entry import Entry
 from opencode_sync.desktop.chat.failures import NoThread
+from opencode_sync.desktop.chat.prompt_run import PromptRun, is_unsent
+from opencode_sync.desktop.chat.reading import HistoryReading
 from opencode_sync.desktop.chat.transcript import Transcript
 from opencode_sync.desktop.chat.usage import Usage
 from opencode_sync.desktop.dispatch.base import Delivery
 from opencode_sync.desktop.service import Service
-from opencode_sync.errors import (
-    IpcArgumentError,
-    IpcCancelledError,
-    IpcConnectionError,
-    IpcPromptError,
-    IpcServerError,
-    IpcTimeoutError,
-)
+from opencode_sync.errors import IpcConnectionError, IpcPromptError, IpcServerError
 from opencode_sync.prompts import PromptResult
 from opencode_sync.run_events import (
     OtherEvent,
@@ -35,19 +27,9 @@ from opencode_sync.run_events import (
     RetryScheduled,
     RunEvent,
 )
-from opencode_sync.streams import PromptStream
-from opencode_sync.types import OcMessage, OcSessionInfo
+from opencode_sync.types import OcSessionInfo
 
 __all__ = ["Conversation"]
-
-_RUN_SECONDS: Final = 24 * 3600.0
-"""How long a run may take: somebody sits there, who can stop it, or may come back to a question."""
-
-_FIRST_PAGE: Final = 200
-"""Messages that are read at first."""
-
-_NEXT_PAGE: Final = 5
-"""How many times as many are read when somebody wants to see earlier ones."""
 
 
 class Conversation(QObject):
@@ -69,44 +51,36 @@ class Conversation(QObject):
     """The text of a prompt that has reached nobody."""
 
     def __init__(
-        self,
-        service: Service,
-        session: OcSessionInfo,
-        activity: Activity,
-        parent: QObject | None = None,
+        self, service: Service, session: OcSessionInfo, parent: QObject | None = None
     ) -> None:
         """Make a conversation that knows nothing yet; see ``load``."""
         super().__init__(parent)
         self._service = service
         self.session = session
         self.transcript: Final = Transcript(session.id)
-        self.questions: Final = Questions(service, self)
-        self.questions.changed.connect(self._mark_waiting)
-        self.elsewhere: Final = Elsewhere(activity, session.id, self)
+        self.reading: Final = HistoryReading(service, session.id, self)
+        self.reading.changed.connect(self.state_changed)
+        self.reading.ended.connect(self._loaded)
+        self.elsewhere: Final = Elsewhere(service, session.id, self)
         """What other programs do in the session."""
         self.elsewhere.changed.connect(self._on_elsewhere)
+        self.elsewhere.stop_changed.connect(self.state_changed)
         self.elsewhere.read_wanted.connect(self.load_again)
-        self.loading = False
-        self.stopping = False
-        self.has_earlier = False
-        """Whether the session has messages that were not read."""
-        self.load_error: BaseException | None = None
+        self.questions: Final = Questions(service, self)
+        self.questions.changed.connect(self._mark_waiting)
+        self.elsewhere.asked.connect(self._show_told_questions)
+        self._show_told_questions()
         self.run_error: BaseException | None = None
         """Why the last run failed; None while one goes on, and where it did not."""
         self.retry: RetryScheduled | None = None
         self.missed = 0
         """How many events of the run are missing."""
         self.began = 0.0
-        """When the run did, by ``time.monotonic``; 0.0 before the first."""
-        self._limit = _FIRST_PAGE
-        self._was_read = self._is_stale = False
-        self._loads_again = False
+        """When the last run did, by ``time.monotonic``; 0.0 before the first."""
+        self._is_stale = False
         self._closed = False
-        self._calls: dict[
-            str, Delivery
-        ] = {}  # the newest of each kind; a newer one takes its place
-        self._run: Delivery | None = None
-        self._stop = CancelToken()
+        self._refresh: Delivery | None = None
+        self._run: PromptRun | None = None
         self._prompt: Entry | None = None
         self._ran: dict[int, Entry] = {}
 
@@ -114,61 +88,37 @@ class Conversation(QObject):
 
     def load(self) -> None:
         """Read the session's messages, unless a run tells of them as they come."""
-        if self.running or self.loading or self._closed:
-            return
-        self.loading = True
-        limit = self._limit
-        self._calls["load"] = self._service.list_messages(
-            self.session.id,
-            functools.partial(self._received, limit),
-            self._load_failed,
-            limit=limit,
-        )
-        self.state_changed.emit()
+        if not self.running and not self._closed:
+            self.reading.begin()
 
     def load_again(self) -> None:
         """Read the messages as they are from now on, also if they are being read."""
-        self._loads_again = self.loading
-        self.load()
+        if not self.running and not self._closed:
+            self.reading.begin_or_repeat()
 
     def load_earlier(self) -> None:
         """Read more of the session's messages."""
-        if self.has_earlier and not self.running:
-            self._limit *= _NEXT_PAGE
-            self.load()
-
-    def _received(self, limit: int, messages: Sequence[OcMessage]) -> None:
-        self.has_earlier = len(messages) >= limit
-
-        def read() -> list[Entry]:
-            return [entry_of(message) for message in messages]
-
-        self._calls["load"] = self._service.compute(read, self._loaded, self._load_failed)
+        if not self.running and not self._closed:
+            self.reading.begin_earlier()
 
     def _loaded(self, entries: list[Entry]) -> None:
-        self.loading, self.load_error = False, None
-        self._was_read, self._is_stale = True, False
+        self._is_stale = False
         self.transcript.load(entries)
         self._on_elsewhere()
-        if self._loads_again:
-            self._loads_again = False
-            self.load()
-
-    def _load_failed(self, error: BaseException) -> None:
-        self.loading, self.load_error = False, error
-        self._loads_again = False
-        self.state_changed.emit()
 
     def _on_elsewhere(self) -> None:
         self.transcript.mark_left(at_work=self.elsewhere.active)
         self.transcript_changed.emit()
         self.state_changed.emit()
 
+    def _show_told_questions(self) -> None:
+        self.questions.show_told(self.elsewhere.questions)
+
     def refresh_session(self) -> None:
         """Ask what the session costs now."""
         if self._closed:
             return
-        self._calls["session"] = self._service.get_session(
+        self._refresh = self._service.get_session(
             self.session.id, self._session_read, lambda error: None
         )
 
@@ -184,9 +134,20 @@ class Conversation(QObject):
         return self._run is not None
 
     @property
+    def stopping(self) -> bool:
+        """Whether a run is being ended, whoever has begun it."""
+        if self._run is not None:
+            return self._run.stopping
+        return self.elsewhere.stopping
+
+    @property
     def ready(self) -> bool:
-        """Whether a prompt can be sent now: not before what it answers to is there."""
-        return not self.running and (self._was_read or not self.loading)
+        """Whether a prompt can be sent now: not before what it answers to is there.
+
+        Nor while another program's run is being ended, or it might be ended as well.
+        """
+        is_read = self.reading.was_successful or not self.reading.active
+        return is_read and not self.running and not self.stopping
 
     @property
     def seconds(self) -> float:
@@ -197,54 +158,44 @@ class Conversation(QObject):
         """Send a prompt; does nothing unless ``ready``."""
         if not self.ready:
             return
-        stop = CancelToken()
-        client, session_id = self._service.client, self.session.id
-
-        opened: list[PromptStream] = []
-
-        def begin() -> PromptStream:
-            stream = client.stream_prompt(
-                session_id,
+        try:
+            self._run = PromptRun(
+                self._service,
+                self.session.id,
                 text,
                 model=model,
                 agent=agent,
-                on_permission="ask",
-                on_question="ask",
-                timeout=_RUN_SECONDS,
-                cancel=stop,
+                took=self._take,
+                missed=self._miss,
+                ended=self._ended,
             )
-            opened.append(stream)
-            return stream
-
-        def ended(error: BaseException | None) -> None:
-            self._ended(opened[0].result() if error is None else None, error)
-
-        try:
-            run = self._service.dispatcher.follow(begin, self._take, ended, missed=self._miss)
         except RuntimeError:  # what follows of it needs a thread, and there is none
             self.run_error = NoThread()
             self.state_changed.emit()
             self.prompt_returned.emit(text)
             return
-        self._run = run
-        if self.loading:  # again: what the run says is newer, and the rest can wait for its end
-            self._calls["load"].cancel()
-            self.loading, self._is_stale = False, True
-            self._loads_again = False
-        self.elsewhere.run_began()
-        self._stop = stop
+        if self.reading.give_up():  # what the run says is newer, and the rest can wait for its end
+            self._is_stale = True
+        self._service.activity.run_began(self.session.id)
         self._prompt = self.transcript.add_prompt(text)
         self._ran = {}
         self.run_error, self.retry, self.missed = None, None, 0
-        self.began, self.stopping = time.monotonic(), False
+        self.began = self._run.began
         self.transcript_changed.emit()
         self.state_changed.emit()
 
     def stop(self) -> None:
-        """Abort the run, if there is one; what it has said stays."""
-        if self.running and not self.stopping:
-            self.stopping = True
-            self._stop.cancel()
+        """Abort the run, whoever has begun it; what it has said stays.
+
+        Does nothing where none is known. One of our own goes first: another program's, which waits
+        until that has ended, is ended with it.
+        """
+        if self.stopping:
+            return
+        if self._run is None:
+            self.elsewhere.stop()
+        else:
+            self._run.stop()
             self.questions.clear()
             self.state_changed.emit()
 
@@ -288,10 +239,10 @@ class Conversation(QObject):
                 self._session_read(session)
 
     def _ended(self, result: PromptResult | None, error: BaseException | None) -> None:
-        self._run, stopped = None, self.stopping
-        self.stopping, self.retry = False, None
+        stopped = self.stopping
+        self._run = self.retry = None
         self.questions.clear()
-        self.elsewhere.run_ended()
+        self._service.activity.run_ended(self.session.id)
         if isinstance(error, IpcPromptError):
             result = error.partial
         if result is not None:
@@ -319,14 +270,10 @@ class Conversation(QObject):
 
     def _give_back(self, error: BaseException) -> None:
         """Return a prompt that cannot have reached OpenCode to whoever wrote it."""
-        unsent = isinstance(error, IpcArgumentError) or (
-            isinstance(error, IpcConnectionError | IpcTimeoutError | IpcCancelledError)
-            and not error.request_sent
-        )
         prompt = self._prompt
         # An error of the gateway's is a refusal as long as nothing has come of the prompt.
         refused = isinstance(error, IpcServerError) and not self._ran
-        if prompt is not None and not prompt.id and (unsent or refused):
+        if prompt is not None and not prompt.id and (refused or is_unsent(error)):
             self.transcript.remove(prompt)
             self.prompt_returned.emit(prompt.text)
 
@@ -348,12 +295,15 @@ class Conversation(QObject):
 
     def close(self) -> None:
         """Abort the run, if there is one, and hear of nothing any more. Does not wait."""
+        if self._closed:
+            return
         self._closed = True
-        self._stop.cancel()
-        for call in [*self._calls.values(), *filter(None, [self._run])]:
-            call.cancel()
-        self._calls.clear()
+        if self._refresh is not None:
+            self._refresh.cancel()
+        self.reading.give_up()
         self.questions.close()
-        self.elsewhere.forget()
-        self._run = None
-        self.loading = False
+        self.elsewhere.close()
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+            self._service.activity.run_ended(self.session.id)

@@ -1,4 +1,4 @@
-"""Whether another program has a session at work, and when to look what has come of it."""
+"""What other programs do in a session, and when to look what has come of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Final
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from opencode_sync.desktop.chat.activity import Activity
+from opencode_sync.desktop.activity.events import Asked
+from opencode_sync.desktop.dispatch.base import Delivery
+from opencode_sync.desktop.service import Service
 
 __all__ = ["Elsewhere"]
 
-_GRACE_MS: Final = 700
-"""Until it is said: the end of a run of ours may reach us before what OpenCode told in it."""
+_PAUSE_MS: Final = 250
+"""Until a question is shown: many are answered at once by the program that runs."""
 
 _AGAIN_MS: Final = 3_000
 """Between two looks at what it has done so far."""
@@ -23,69 +25,98 @@ class Elsewhere(QObject):
     changed = Signal()
     """``active``."""
 
+    asked = Signal()
+    """``questions``."""
+
     read_wanted = Signal()
     """There may be more in the session than there was."""
 
-    def __init__(self, activity: Activity, session_id: str, parent: QObject | None = None) -> None:
-        """Begin with what is known of the session, and without a run of ours."""
+    stop_changed = Signal()
+    """``stopping``, or ``stop_error``."""
+
+    def __init__(self, service: Service, session_id: str, parent: QObject | None = None) -> None:
+        """Begin with what is known of the session."""
         super().__init__(parent)
+        self._service = service
+        self._activity = activity = service.activity
         self._session_id = session_id
-        self.active = False
+        self.active = activity.others_at_work(session_id)
         """Whether another program is known to have it at work."""
-        self._busy = False  # whoever it is
-        self._ours = False
-        self._had_others = False
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._look)
-        activity.changed.connect(self._told)
-        activity.unknown.connect(self.forget)
+        self.questions: tuple[Asked, ...] = activity.questions_of(session_id)
+        """What was told to wait for an answer, whoever runs it; the oldest first."""
+        self.stopping = False
+        """Whether it is being ended by us."""
+        self.stop_error: BaseException | None = None
+        """Why it was not; None once that does not matter any more."""
+        self._abort: Delivery | None = None
+        self._have_worked = self.active
+        self._again = QTimer(self)
+        self._again.setInterval(_AGAIN_MS)
+        self._again.timeout.connect(self.read_wanted)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(_PAUSE_MS)
+        self._pause.timeout.connect(self._show_questions)
+        if self.active:
+            self._again.start()
+        activity.worked.connect(self._worked)
+        activity.changed.connect(self._look)
         activity.missed.connect(self.read_wanted)
-        if activity.is_busy(session_id):
-            self._told(session_id, True)
 
-    def _told(self, session_id: str, busy: bool) -> None:
-        if session_id != self._session_id:
-            return
-        self._busy = busy
-        if not busy:
-            had_others = self._had_others
-            self.forget()
-            if had_others:
-                self.read_wanted.emit()
-        elif not self._ours:
-            self._had_others = True
-            self._wait(_GRACE_MS)
+    def close(self) -> None:
+        """Hear of nothing any more."""
+        self._again.stop()
+        self._pause.stop()
+        if self._abort is not None:
+            self._abort.cancel()
+        self._activity.worked.disconnect(self._worked)
+        self._activity.changed.disconnect(self._look)
+        self._activity.missed.disconnect(self.read_wanted)
 
-    def run_began(self) -> None:
-        """A run of ours has begun, which tells all there is to know."""
-        self._ours = True
-        self._timer.stop()
-        self._set_active(False)
-
-    def run_ended(self) -> None:
-        """It has ended; what goes on from now on is others'."""
-        self._ours = False
-        if self._busy:
-            self._wait(_GRACE_MS)
-
-    def forget(self) -> None:
-        """Know nothing any more."""
-        self._busy = self._had_others = False
-        self._timer.stop()
-        self._set_active(False)
-
-    def _wait(self, milliseconds: int) -> None:
-        if not self._timer.isActive():
-            self._timer.start(milliseconds)
+    def _worked(self, session_id: str, busy: bool) -> None:
+        if session_id != self._session_id or self._activity.is_ours(session_id):
+            return  # a run of ours tells itself all there is to know
+        had_worked, self._have_worked = self._have_worked, busy
+        if had_worked and not busy:
+            self.read_wanted.emit()
 
     def _look(self) -> None:
-        self._had_others = True
-        self._set_active(True)
-        self.read_wanted.emit()
-        self._wait(_AGAIN_MS)
-
-    def _set_active(self, active: bool) -> None:
+        active = self._activity.others_at_work(self._session_id)
         if active != self.active:
-            self.active = active
+            self.active, self.stop_error = active, None
             self.changed.emit()
+            if active:
+                self._again.start()
+                self.read_wanted.emit()
+            else:
+                self._again.stop()
+        open_ids = {each.id for each in self._activity.questions_of(self._session_id)}
+        still = tuple(each for each in self.questions if each.id in open_ids)
+        self._set_questions(still)
+        if len(open_ids) > len(still) and not self._pause.isActive():
+            self._pause.start()
+
+    def _show_questions(self) -> None:
+        self._set_questions(self._activity.questions_of(self._session_id))
+
+    def _set_questions(self, questions: tuple[Asked, ...]) -> None:
+        if questions != self.questions:
+            self.questions = questions
+            self.asked.emit()
+
+    # --- Ending it ---
+
+    def stop(self) -> None:
+        """Abort what another program has running; does nothing where nothing is known of it."""
+        if self.stopping or not self.active:
+            return
+        self.stopping, self.stop_error = True, None
+        self._abort = self._service.abort_session(
+            self._session_id, lambda _: self._stopped(None), self._stopped
+        )
+        self.stop_changed.emit()
+
+    def _stopped(self, error: BaseException | None) -> None:
+        self.stopping = False
+        self.stop_error = error if self.active else None
+        self.stop_changed.emit()

@@ -7,7 +7,7 @@ from PySide6.QtCore import QCoreApplication
 from opencode_sync.desktop.chat.words import line
 from opencode_sync.errors import IpcError, IpcPromptError
 
-__all__ = ["NoThread", "answer_failure", "retry_hint", "run_failure"]
+__all__ = ["NoThread", "answer_failure", "retry_hint", "run_failure", "stop_failure"]
 
 
 class NoThread(Exception):
@@ -21,11 +21,15 @@ def run_failure(error: BaseException) -> str:
         said = translate("failures", "The message was not sent: the system has no thread to spare.")
         return f"{said} {retry_hint()}"
     if not isinstance(error, IpcPromptError):
-        reason = error.message if isinstance(error, IpcError) else ""
-        reason = reason or translate("failures", "an unexpected error occurred")
-        return translate("failures", "The run ended: {0}").format(line(reason, 500))
+        return translate("failures", "The run ended: {0}").format(_message(error))
     said = _with_details(error.kind, _reason(error))
     return f"{said} {retry_hint()}" if error.retryable else said
+
+
+def stop_failure(error: BaseException) -> str:
+    """Return why another program's run goes on although it was to be stopped."""
+    said = QCoreApplication.translate("failures", "It was not stopped: {0}")
+    return said.format(_message(error))
 
 
 def retry_hint() -> str:
@@ -43,6 +47,12 @@ def answer_failure(kind: str, reason: str) -> str:
     if kind == "aborted":
         return QCoreApplication.translate("failures", "Stopped")
     return _with_details(kind, reason)
+
+
+def _message(error: BaseException) -> str:
+    reason = error.message if isinstance(error, IpcError) else ""
+    unexpected = QCoreApplication.translate("failures", "an unexpected error occurred")
+    return line(reason or unexpected, 500)
 
 
 def _with_details(kind: str, reason: str) -> str:

@@ -37,8 +37,12 @@ class Focus:
         if taken_from is not None and self._composer.hasFocus() and shiboken6.isValid(taken_from):
             taken_from.setFocus()
 
-    def question_changed(self) -> None:
-        """Have what is asked come next, or now if nothing is being written."""
+    def question_changed(self, *, of_ours: bool) -> None:
+        """Have what is asked come next, or now if a run of ours asks and nothing is being written.
+
+        Args:
+            of_ours: Whether a run of ours goes on. Who looks on at others' has not asked for it.
+        """
         if self._questions.form is self._form:
             return
         self._form = self._questions.form
@@ -46,5 +50,5 @@ class Focus:
         for one, following in itertools.pairwise([self._composer, *stops, self._choices.models]):
             QWidget.setTabOrder(one, following)
         # What is being typed must not become an answer, nor what is done elsewhere in the window.
-        if stops and self._composer.hasFocus() and not self._composer.text:
+        if of_ours and stops and self._composer.hasFocus() and not self._composer.text:
             stops[0].setFocus()

@@ -1,4 +1,4 @@
-"""Where the questions of a run stand, one after another."""
+"""Where the questions of runs stand, one after another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Literal
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from opencode_sync.desktop.chat.asked import Asked, Questions
+from opencode_sync.desktop.activity.events import Asked
+from opencode_sync.desktop.chat.asked import Questions
 from opencode_sync.desktop.chat.questions import PermissionForm, QuestionForm
 from opencode_sync.run_events import PermissionAsked, QuestionAsked
 

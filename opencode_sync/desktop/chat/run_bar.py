@@ -6,10 +6,17 @@ from datetime import datetime
 from typing import Final
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QWidget,
+)
 
 from opencode_sync.desktop.chat.conversation import Conversation
-from opencode_sync.desktop.chat.failures import retry_hint, run_failure
+from opencode_sync.desktop.chat.failures import retry_hint, run_failure, stop_failure
 from opencode_sync.desktop.chat.words import line
 from opencode_sync.errors import IpcPromptError
 
@@ -36,10 +43,16 @@ class RunBar(QWidget):
         self._text.setWordWrap(True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.stop_button = QPushButton(self.tr("S&top"), self)
+        """Of another program's run; that of ours takes the place of the one that sends."""
+        self.stop_button.setToolTip(self.tr("Stop the run that another program has begun"))
+        self.stop_button.setAccessibleName(self.tr("Stop another program's run"))
+        self.stop_button.hide()
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._bar)
         row.addWidget(self._text, 1)
+        row.addWidget(self.stop_button)
         self._clock = QTimer(self)
         self._clock.setInterval(_TICK_MS)
         self._clock.timeout.connect(self._tell)
@@ -55,13 +68,28 @@ class RunBar(QWidget):
         self._conversation = conversation
         self._tell()
 
-    def _tell(self) -> None:
+    def show_creating(self) -> None:
+        """Tell that there is no conversation yet."""
+        self._conversation = None
+        self._clock.stop()
+        self._say(self.tr("Creating the session…"), at_work=True)
+
+    def _say(self, said: str, *, at_work: bool) -> None:
         talk = self._conversation
-        said = "" if talk is None else self._said(talk)
-        at_work = talk is not None and (talk.running or talk.loading or talk.elsewhere.active)
+        others = talk is not None and talk.elsewhere.active and not talk.running
+        self.stop_button.setVisible(others)
+        self.stop_button.setEnabled(talk is not None and not talk.stopping)
         self._bar.setVisible(at_work)
         self._text.setText(said)
         self.setVisible(bool(said))
+
+    def _tell(self) -> None:
+        talk = self._conversation
+        if talk is None:
+            self._say("", at_work=False)
+        else:
+            at_work = talk.running or talk.reading.active or talk.elsewhere.active
+            self._say(self._said(talk), at_work=at_work)
         if talk is not None and talk.running:
             if not self._clock.isActive():
                 self._clock.start()
@@ -79,10 +107,20 @@ class RunBar(QWidget):
                 )
             return " · ".join(said)
         if talk.elsewhere.active:
-            return self.tr("Another program is at work in this session…")
+            said = [self._doing_elsewhere(talk)]
+            if talk.elsewhere.stop_error is not None:
+                said.append(stop_failure(talk.elsewhere.stop_error))
+            return " · ".join(said)
         if talk.run_error is not None:
             return _why(talk, talk.run_error)
-        return self.tr("Loading messages…") if talk.loading else ""
+        return self.tr("Loading messages…") if talk.reading.active else ""
+
+    def _doing_elsewhere(self, talk: Conversation) -> str:
+        if talk.stopping:
+            return self.tr("Stopping another program's run…")
+        if talk.questions.items:
+            return self.tr("Another program's run waits for an answer")
+        return self.tr("Another program is at work in this session…")
 
     def _doing(self, talk: Conversation) -> str:
         if talk.stopping:

@@ -74,6 +74,7 @@ class _Piece(QTextBrowser):
         self._width = 0  # at which it is seen; the document may have been asked for others since
         # Layouts ask for the same widths again and again, each of which is a layout of the text.
         self._heights: dict[int, int] = {}
+        self.setAccessibleName(self.tr("What you wrote") if plain else self.tr("Answer"))
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setOpenLinks(False)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

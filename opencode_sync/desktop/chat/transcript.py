@@ -41,6 +41,7 @@ class Transcript:
         kept = [self._merged(entry) for entry in entries]
         self.entries = kept
         self._by_id = {entry.id: entry for entry in kept}
+        self.mark_waiting(self._waits)
 
     def _merged(self, new: Entry) -> Entry:
         old = self._by_id.get(new.id)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QStackedWidget,
     QStyle,
     QVBoxLayout,
@@ -117,7 +118,9 @@ class PageParts(QWidget):
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(_row(self.heading, self.count, None, self.refresh, self.new))
+        head = _row(self.heading, self.count, None, self.refresh, self.new)
+        head.setStretchFactor(self.refresh, 1)
+        column.addLayout(head)
         find = _row(self.search, self.order)
         find.setStretch(0, 1)
         column.addLayout(find)
@@ -139,6 +142,7 @@ class PageParts(QWidget):
         row = (self.heading, self.count, self.refresh, self.new)
         gaps = len(row) * self.style().pixelMetric(QStyle.PixelMetric.PM_LayoutHorizontalSpacing)
         needed = sum(each.sizeHint().width() for each in row) + gaps
+        self.refresh.setMaximumWidth(self.refresh.sizeHint().width())
         self.refresh.setVisible(self.width() >= needed)
 
     def bind(self, button: QPushButton, action: QAction) -> None:
@@ -147,8 +151,13 @@ class PageParts(QWidget):
         button.setText(action.text())
         button.setAccessibleName(action.text())
         button.setToolTip(f"{action.text()} ({key})" if key else action.text())
-        # Not the style's least width, for the window may be narrow.
-        button.setMinimumWidth(button.fontMetrics().horizontalAdvance(action.text()) + 2 * _BESIDE)
+        if button is self.refresh:
+            # It takes room that is left and asks for none: the window may become too narrow for it.
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        else:
+            # Not the style's least width, for the window may be narrow.
+            width = button.fontMetrics().horizontalAdvance(action.text()) + 2 * _BESIDE
+            button.setMinimumWidth(width)
         button.setEnabled(action.isEnabled())
         button.clicked.connect(action.trigger)
         action.enabledChanged.connect(button.setEnabled)

@@ -7,30 +7,20 @@ from typing import Final
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from opencode_sync.desktop.dispatch.base import Delivery
+from opencode_sync.desktop.activity.events import SessionChanged, SessionDeleted
 from opencode_sync.desktop.service import Service
-from opencode_sync.desktop.sessions.activity import EVENT_TYPES, Activities
+from opencode_sync.desktop.sessions.activity import activities_of
 from opencode_sync.desktop.sessions.record import records_of
-from opencode_sync.logger import logger
-from opencode_sync.types import IpcEvent, OcSessionInfo
+from opencode_sync.types import OcSessionInfo
 
 __all__ = ["LiveSessions"]
-
-_RESUBSCRIBED: Final = "gateway.resubscribed"
-_TYPES: Final = (
-    "session.created",
-    "session.updated",
-    "session.deleted",
-    _RESUBSCRIBED,
-    *EVENT_TYPES,
-)
 
 _TOGETHER_MS: Final = 200
 """What comes within this time is shown together: a run changes its session many times a second."""
 
 
 class LiveSessions(QObject):
-    """Follows the backend's events while there is a connection.
+    """What the list has to show of what the window's events tell. For the Qt thread.
 
     A backend without events is no error: its list is as new as the last refresh.
     """
@@ -50,74 +40,43 @@ class LiveSessions(QObject):
     def __init__(self, service: Service, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._service = service
-        self._stream: Delivery | None = None
         self._changed: dict[str, OcSessionInfo] = {}
         self._removed: set[str] = set()
         self._outdated = False
-        self._activities = Activities()
-        self._shown_activities = self._activities.all
+        self._shown_activities = activities_of(service.activity)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_TOGETHER_MS)
         self._timer.timeout.connect(self._tell)
-        service.connected.connect(self._follow)
+        service.connected.connect(self._forget)
+        service.activity.sessions_told.connect(self._take)
+        service.activity.missed.connect(self._miss)
+        service.activity.listening.connect(self._miss)
+        service.activity.changed.connect(self._tell_soon)
 
-    def note_run(self, session_id: str, running: bool) -> None:
-        """A run of this window's has begun or ended, which also a backend without events has."""
-        self._activities.note_ours(session_id, running)
-        self._tell_activities()
+    def _take(self, told: Sequence[SessionChanged | SessionDeleted]) -> None:
+        for each in told:
+            if isinstance(each, SessionDeleted):
+                self._changed.pop(each.session_id, None)
+                self._removed.add(each.session_id)
+            elif each.is_new:
+                # Whether a new session belongs to what is listed only the backend knows.
+                self._outdated = True
+            else:
+                self._changed[each.session.id] = each.session
+        self._tell_soon()
 
-    def _follow(self) -> None:
-        if self._stream is not None:
-            self._stream.cancel()
-        self._forget_told()
-        client = self._service.client
-        self._stream = self._service.dispatcher.follow(
-            lambda: client.events(types=_TYPES), self._take, self._ended, missed=self._missed
-        )
-
-    def _take(self, events: Sequence[IpcEvent]) -> None:
-        for each in events:
-            self._note(each)
+    def _miss(self) -> None:
+        self._outdated = True
         self._tell_soon()
 
     def _tell_soon(self) -> None:
         if not self._timer.isActive():  # or what never stops coming would put it off for ever
             self._timer.start()
 
-    def _note(self, event: IpcEvent) -> None:
-        self._activities.note(event)
-        kind = event.event.WhichOneof("event")
-        if kind == "session_updated":
-            session = event.event.session_updated.session
-            self._changed[session.id] = session
-            self._activities.note_parent(session.id, session.parent_id)
-        elif kind == "session_deleted":
-            session_id = event.event.session_deleted.session_id
-            self._changed.pop(session_id, None)
-            self._removed.add(session_id)
-        elif kind == "session_created" or event.type == _RESUBSCRIBED:
-            # Whether a new session belongs to what is listed only the backend knows.
-            self._outdated = True
-            created = event.event.session_created.session
-            self._activities.note_parent(created.id, created.parent_id)
-            if event.type == _RESUBSCRIBED:  # what still goes on is told again
-                self._activities.forget_told()
-
-    def _missed(self, count: int) -> None:
-        logger.debug("{} events of sessions are missing; the list is read anew", count)
-        self._outdated = True
-        self._activities.forget_told()
-        self._tell_soon()
-
-    def _ended(self, error: BaseException | None) -> None:
-        # The next connection has another stream.
-        logger.debug("the events of sessions have ended: {}", error)
-        self._forget_told()
-
-    def _forget_told(self) -> None:
-        self._activities.forget_told()
-        self._tell_activities()
+    def _forget(self) -> None:
+        """Have nothing wait that a backend has told before; the list is read anew."""
+        self._changed, self._removed, self._outdated = {}, set(), False
 
     def _tell(self) -> None:
         changed, self._changed = self._changed, {}
@@ -129,10 +88,7 @@ class LiveSessions(QObject):
             self.removed.emit(list(removed))
         if outdated:
             self.outdated.emit()
-        self._tell_activities()
-
-    def _tell_activities(self) -> None:
-        now = self._activities.all
+        now = activities_of(self._service.activity)
         if now != self._shown_activities:
             self._shown_activities = now
             self.activities_changed.emit(now)

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import (
-    QAction,
-    QGuiApplication,
-    QHideEvent,
-    QKeySequence,
-    QShowEvent,
-)
+from PySide6.QtGui import QGuiApplication, QHideEvent, QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from opencode_sync.desktop.actions import make_action
 from opencode_sync.desktop.service import Service
-from opencode_sync.desktop.sessions.delete_question import DeleteQuestion
+from opencode_sync.desktop.sessions.changes import SessionChanges
+from opencode_sync.desktop.sessions.creation import SessionCreation
 from opencode_sync.desktop.sessions.layout import PageParts, Shown
 from opencode_sync.desktop.sessions.listing import Listing, SortOrder
 from opencode_sync.desktop.sessions.live import LiveSessions
 from opencode_sync.desktop.sessions.model import SessionModel
+from opencode_sync.desktop.sessions.navigation import ListNavigation
 from opencode_sync.desktop.sessions.reading import ListReading
 from opencode_sync.desktop.sessions.record import SessionRecord, record_of
 from opencode_sync.desktop.times import Clock, system_clock
-from opencode_sync.errors import IpcConnectionError
 from opencode_sync.types import OcSessionInfo
 
 __all__ = ["SessionPage"]
@@ -81,8 +77,6 @@ class SessionPage(QWidget):
         self._listing.go_to(page)
         self._is_loaded = False
         self._has_failed = False
-        self._is_creating = False
-        self._question = DeleteQuestion(self, self._delete)
         self._model = SessionModel(clock, self)
         self.parts = PageParts(self._model, order, self)
         column = QVBoxLayout(self)
@@ -91,8 +85,12 @@ class SessionPage(QWidget):
         self._timer = QTimer(self)
         self._timer.setInterval(_TIMES_MS)
         self._timer.timeout.connect(self._model.times_have_passed)
+        self._way = ListNavigation(self._listing, self.parts, self)
+        self.creation = SessionCreation(service, self)
+        self.changes = SessionChanges(service, self)
         self._make_actions()
         self._connect_parts()
+        self._connect_changes()
         self._reading = ListReading(service, self)
         self._reading.begun.connect(self._on_reading)
         self._reading.ended.connect(self._show_records)
@@ -122,31 +120,17 @@ class SessionPage(QWidget):
     # --- Actions ---
 
     def _make_actions(self) -> None:
-        self.refresh_action = self._action(self.tr("Refresh"), "F5", self.refresh)
-        self.create_action = self._action(self.tr("New session"), "Ctrl+N", self.create_session)
-        self.find_action = self._action(self.tr("Search"), "Ctrl+F", self._find)
         view = self.parts.view
-        self.open_action = self._action(self.tr("Open"), None, self._open, view)
-        self.rename_action = self._action(self.tr("Rename"), "F2", self._rename, view)
-        self.copy_action = self._action(self.tr("Copy id"), "Ctrl+C", self._copy, view)
-        self.delete_action = self._action(self.tr("Delete"), "Del", self._ask_delete, view)
-        view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
-
-    def _action(
-        self, text: str, key: str | None, act: Callable[[], None], owner: QWidget | None = None
-    ) -> QAction:
-        action = QAction(text, self)
-        if key is not None:
-            action.setShortcut(QKeySequence(key))
-        # Of the list, only while that has the focus: Del and Ctrl+C belong to text fields, too.
-        action.setShortcutContext(
-            Qt.ShortcutContext.WindowShortcut
-            if owner is None
-            else Qt.ShortcutContext.WidgetShortcut
+        self.refresh_action = make_action(self, self.tr("Refresh"), self.refresh, "F5")
+        self.create_action = make_action(
+            self, self.tr("New session"), self.create_session, "Ctrl+N"
         )
-        action.triggered.connect(lambda: act())
-        (owner or self).addAction(action)
-        return action
+        self.find_action = make_action(self, self.tr("Search"), self._way.go_to_search, "Ctrl+F")
+        self.open_action = make_action(self, self.tr("Open"), self._open, within=view)
+        self.rename_action = make_action(self, self.tr("Rename"), self._rename, "F2", within=view)
+        self.copy_action = make_action(self, self.tr("Copy id"), self._copy, "Ctrl+C", within=view)
+        self.delete_action = make_action(self, self.tr("Delete"), self._delete, "Del", within=view)
+        view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
 
     def _connect_parts(self) -> None:
         parts = self.parts
@@ -158,16 +142,24 @@ class SessionPage(QWidget):
         parts.empty.button.clicked.connect(self.create_action.trigger)
         self.create_action.enabledChanged.connect(parts.empty.button.setEnabled)
         parts.failed.button.clicked.connect(self.refresh)
-        parts.search.textChanged.connect(self._search)
-        parts.search.left.connect(self._go_to_list)
-        parts.order_chosen.connect(self._sort)
-        parts.pager.page_wanted.connect(self._go_to)
+        self._way.changed.connect(self._refresh)
         parts.view.chosen.connect(lambda record: self.session_chosen.emit(record.info))
         parts.view.selected.connect(self._update_actions)
         parts.view.renamed.connect(self._refresh)
-        parts.pager.left.connect(self._go_to_list)
-        self._model.rename_wanted.connect(self._do_rename)
         self._service.state_changed.connect(self._update_actions)
+
+    def _connect_changes(self) -> None:
+        changes, creation = self.changes, self.creation
+        self._model.rename_wanted.connect(changes.rename)
+        changes.begun.connect(self.acted)
+        changes.renamed.connect(self._show_session)
+        changes.deleted.connect(lambda session_id: self._remove([session_id]))
+        changes.failed.connect(self.failed)
+        creation.opened.connect(self._open_created)
+        creation.kept_aside.connect(self._list_created)
+        creation.failed.connect(
+            lambda error: self.failed.emit(error, self.tr("The session was not created"))
+        )
 
     # --- Loading ---
 
@@ -207,12 +199,11 @@ class SessionPage(QWidget):
         """Show none of the sessions that were there: they were another backend's."""
         self._reading.give_up()
         self._listing.give_up_reading()
-        self._is_creating = False
+        self.creation.forget()
         if self._is_loaded:
             self._is_loaded = self._has_failed = False
             self._listing.replace({})
-            self._listing.go_to(0)
-            self.parts.search.clear()
+            self._way.begin_anew()
         self._refresh()
 
     def _on_changed_elsewhere(self, records: dict[str, SessionRecord]) -> None:
@@ -228,10 +219,6 @@ class SessionPage(QWidget):
     def _show_session(self, session: OcSessionInfo) -> None:
         self._show_changed([record_of(session)])
 
-    def show_running(self, session_id: str, running: bool) -> None:
-        """Show that a run of this window's goes on in a session, or that it has ended."""
-        self._live.note_run(session_id, running)
-
     def update_session(self, session_id: str) -> None:
         """Read one session anew, for it has changed."""
         if self._listing.get(session_id) is not None:
@@ -241,66 +228,27 @@ class SessionPage(QWidget):
     # --- Creating, renaming, deleting ---
 
     def create_session(self) -> None:
-        """Create a session, show it, and open it."""
-        self.acted.emit()
-        self._is_creating = True
-        self._update_actions()
-        self._service.create_session(None, self._created, self._not_created)
+        """Create a session, and open it unless ``creation`` was left meanwhile."""
+        if self.changes.may_begin(self.tr("The session was not created")):
+            self._way.mark()
+            self.creation.begin()
 
-    def _created(self, session: OcSessionInfo) -> None:
-        self._is_creating = False
-        self._listing.add(record_of(session))
-        self.parts.search.clear()
-        self._listing.go_to(self._listing.page_of(session.id) or 0)
-        self._refresh()
-        self.parts.view.select(session.id)
-        self.parts.view.setFocus()
+    def _open_created(self, session: OcSessionInfo) -> None:
+        self._list_created(session)
+        self._way.lead_to(session.id)
         self.session_chosen.emit(session)
 
-    def _not_created(self, error: BaseException) -> None:
-        self._is_creating = False
-        self._update_actions()
-        self.failed.emit(error, self.tr("The session was not created"))
+    def _list_created(self, session: OcSessionInfo) -> None:
+        self._listing.add(record_of(session))
+        self._refresh()
 
     def _rename(self) -> None:
         self.parts.view.edit(self.parts.view.currentIndex())
 
-    def _do_rename(self, session_id: str, title: str) -> None:
-        if not self._may_act(self.tr("The session was not renamed")):
-            return
-        self._service.update_session(
-            session_id,
-            title,
-            self._show_session,
-            lambda error: self.failed.emit(error, self.tr("The session was not renamed")),
-        )
-
-    def _ask_delete(self) -> None:
+    def _delete(self) -> None:
         record = self.parts.view.current
         if record is not None:
-            self._question.ask(record)
-
-    def _delete(self, record: SessionRecord) -> None:
-        if not self._may_act(self.tr("The session was not deleted")):
-            return
-        self._service.delete_session(
-            record.id,
-            # False: it was gone already, which is what was wanted.
-            lambda _: self._remove([record.id]),
-            lambda error: self.failed.emit(error, self.tr("The session was not deleted")),
-        )
-
-    def _may_act(self, otherwise: str) -> bool:
-        """Return whether there is a connection, and if not, say what was not done.
-
-        A call would wait for the connection, and be carried out when nobody thinks of it any more.
-        """
-        self.acted.emit()
-        if self._service.client.is_connected:
-            return True
-        error = IpcConnectionError(self.tr("there is no connection to the backend now"))
-        self.failed.emit(error, otherwise)
-        return False
+            self.changes.ask_and_delete(record)
 
     def _remove(self, session_ids: Sequence[str]) -> None:
         view = self.parts.view
@@ -313,7 +261,7 @@ class SessionPage(QWidget):
         for each in session_ids:
             self.session_removed.emit(each)
 
-    # --- Finding one's way ---
+    # --- Opening ---
 
     def _open(self) -> None:
         record = self.parts.view.current
@@ -324,29 +272,6 @@ class SessionPage(QWidget):
         record = self.parts.view.current
         if record is not None:
             QGuiApplication.clipboard().setText(record.id)
-
-    def _find(self) -> None:
-        self.parts.search.setFocus()
-        self.parts.search.selectAll()
-
-    def _search(self, text: str) -> None:
-        self._listing.search(text)
-        self._refresh()
-
-    def _sort(self, order: SortOrder) -> None:
-        self._listing.sort(order)
-        self._refresh()
-
-    def _go_to(self, page: int) -> None:
-        self._listing.go_to(page)
-        self._refresh()
-        self.parts.view.scrollToTop()
-
-    def _go_to_list(self) -> None:
-        view = self.parts.view
-        view.setFocus()
-        if view.current is None:
-            view.select_row(0)
 
     def showEvent(self, event: QShowEvent) -> None:
         """See ``QWidget``."""
@@ -386,4 +311,4 @@ class SessionPage(QWidget):
             action.setEnabled(selected)
         for action in (self.rename_action, self.delete_action):
             action.setEnabled(selected and connected)
-        self.create_action.setEnabled(connected and not self._is_creating)
+        self.create_action.setEnabled(connected)

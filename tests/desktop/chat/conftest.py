@@ -100,6 +100,9 @@ class ChatBackend(StreamingBackend):
             OcAgentInfo(name="title", mode="primary", hidden=True),
         ]
 
+    def abort_session(self, session_id: str, *, deadline: Any) -> bool:
+        return self._do("abort_session", lambda session_id: True, session_id)
+
     def reply_permission(self, request: Any, *, deadline: Any) -> None:
         self._do("reply_permission", self.replies.append, request)
 

@@ -35,7 +35,7 @@ def warm_up(application: QApplication, folder: Path) -> None:
     pane.show()
     transcript = Transcript("ses_1")
     transcript.load(entry_of(message) for message in conversation(2))
-    pane._pages.setCurrentIndex(1)
+    pane.show_page(True)
     pane.history.show_transcript(transcript)
     while pane.history.busy:
         application.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
@@ -55,9 +55,9 @@ def end(pane: ChatPane, service: Service) -> None:
 
 def settled(qtbot: QtBot, pane: ChatPane) -> None:
     """Wait until the shown session is read and drawn."""
-    talk = pane._conversation
+    talk = pane._talks.shown
     assert talk is not None
-    qtbot.waitUntil(lambda: not talk.loading and not pane.history.busy, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not talk.reading.active and not pane.history.busy, timeout=PATIENCE)
     for _ in range(3):  # what was drawn gets its place, and what follows from that
         QApplication.processEvents()
 

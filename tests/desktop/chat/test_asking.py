@@ -194,11 +194,11 @@ def test_a_question_that_is_read_again_is_the_same(
 ) -> None:
     run.push(b.permission_asked("per_1"))
     form = permission(qtbot, pane)
-    talk = pane._conversation
+    talk = pane._talks.shown
     assert talk is not None
     (asked,) = talk.questions.items
     talk.questions.add(asked)  # as the gateway may bring it after a loss of OpenCode's events
-    assert talk.questions.items == (asked,)
+    assert talk.questions.items == [asked]
     assert pane.questions.form is form
 
 
@@ -252,7 +252,7 @@ def test_an_answer_that_did_not_get_through_can_be_given_again(
 ) -> None:
     run.push(b.question_asked("que_1"))
     form = question(qtbot, pane)
-    talk = pane._conversation
+    talk = pane._talks.shown
     assert talk is not None
     form.dismiss.click()
     assert not form.isEnabled()
@@ -291,7 +291,7 @@ def test_a_question_waits_for_who_comes_back(
 ) -> None:
     show(session("ses_2"))
     run.push(b.permission_asked())
-    talk = pane._running["ses_1"]
+    talk = pane._talks.running["ses_1"]
     qtbot.waitUntil(lambda: bool(talk.questions.items), timeout=PATIENCE)
     assert pane.questions.form is None
     show()

@@ -167,7 +167,7 @@ def test_a_session_that_runs_out_of_sight_is_renamed_as_well(
     backend.run()
     show(session("ses_2"))
     pane.update_session(session(title="Renamed"))
-    assert pane._running["ses_1"].session.title == "Renamed"
+    assert pane._talks.running["ses_1"].session.title == "Renamed"
 
 
 # --- Closing ---
@@ -191,7 +191,7 @@ def test_closing_while_an_answer_is_written_asks_first(
     qtbot: QtBot, window: MainWindow, backend: ChatBackend
 ) -> None:
     pane = opened(window)
-    qtbot.waitUntil(lambda: pane.choices.usable and not pane._conversation.loading)
+    qtbot.waitUntil(lambda: pane.choices.usable and not pane._talks.shown.reading.active)
     write(pane, "Hi")
     run = backend.run()
     assert not window.close()
@@ -210,7 +210,7 @@ def test_closing_while_the_model_waits_says_so(
     qtbot: QtBot, window: MainWindow, backend: ChatBackend
 ) -> None:
     pane = opened(window)
-    qtbot.waitUntil(lambda: pane.choices.usable and not pane._conversation.loading)
+    qtbot.waitUntil(lambda: pane.choices.usable and not pane._talks.shown.reading.active)
     write(pane, "Hi")
     backend.run().push(b.permission_asked())
     qtbot.waitUntil(lambda: pane.questions.form is not None, timeout=PATIENCE)
@@ -229,7 +229,7 @@ def test_a_process_that_is_told_to_end_asks_nothing(
     qtbot: QtBot, window: MainWindow, backend: ChatBackend
 ) -> None:
     pane = opened(window)
-    qtbot.waitUntil(lambda: pane.choices.usable and not pane._conversation.loading)
+    qtbot.waitUntil(lambda: pane.choices.usable and not pane._talks.shown.reading.active)
     write(pane, "Hi")
     run = backend.run()
     window.end()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from PySide6.QtCore import QSettings
 from pytestqt.qtbot import QtBot
 
+from opencode_sync import IpcConfig
+from opencode_sync.desktop.activity import feed
 from opencode_sync.desktop.chat import ChatPane, elsewhere
 from opencode_sync.desktop.service import Service
-from opencode_sync.gateway import BackendError
+from opencode_sync.gateway import BackendError, Gateway
 from opencode_sync.wire import ipc_pb2
 from opencode_sync.wire.ext_event_pb2 import IpcEvent
 from opencode_sync.wire.oc_event_pb2 import OcEvent
@@ -25,7 +25,7 @@ ELSEWHERE = "Another program is at work in this session…"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elsewhere, "_GRACE_MS", 20)
+    monkeypatch.setattr(feed, "_SETTLE_MS", 20)
     monkeypatch.setattr(elsewhere, "_AGAIN_MS", 20)
 
 
@@ -67,9 +67,8 @@ def test_a_session_at_work_elsewhere_says_so_and_its_end_is_read(
 
 
 def test_what_was_short_is_read_as_well(
-    qtbot: QtBot, shown: ChatPane, backend: ChatBackend, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
 ) -> None:
-    monkeypatch.setattr(elsewhere, "_GRACE_MS", 1_000_000)
     backend.messages = [answer("msg_1", "Said elsewhere")]
     tell(backend, status(busy=True))
     tell(backend, IpcEvent(type="session.idle", session_id="ses_1"))
@@ -85,7 +84,7 @@ def test_other_sessions_are_no_business_of_the_shown_one(
     tell(backend, status(busy=False))
     wait_said(qtbot, shown, "")
     shown.show_session(session("ses_2"))  # which was told before
-    wait_said(qtbot, shown, ELSEWHERE)
+    assert shown.run_bar.text == ELSEWHERE
 
 
 def test_a_run_of_our_own_is_none_of_others(
@@ -97,8 +96,8 @@ def test_a_run_of_our_own_is_none_of_others(
     run.push(b.delta("Word"))
     qtbot.waitUntil(lambda: texts(shown)[1:] == ["Word"], timeout=PATIENCE)
     assert shown.run_bar.text.startswith("Working")
-    assert shown._conversation is not None
-    assert not shown._conversation.elsewhere.active
+    assert shown._talks.shown is not None
+    assert not shown._talks.shown.elsewhere.active
     run.end()
     # Somebody else's follows at once, so that the session was never idle.
     wait_said(qtbot, shown, ELSEWHERE)
@@ -124,14 +123,11 @@ def test_the_end_of_our_own_run_is_not_read_again(
     assert reads() == before
 
 
-def test_lost_events_leave_nobody_at_work_for_ever(
+def test_after_a_loss_of_events_the_messages_are_read_again(
     qtbot: QtBot, shown: ChatPane, backend: ChatBackend
 ) -> None:
-    tell(backend, status(busy=True))
-    wait_said(qtbot, shown, ELSEWHERE)
     backend.messages = [answer("msg_1", "Said meanwhile")]
-    shown._activity._missed(3)
-    assert shown.run_bar.text in ("", "Loading messages…")
+    shown._service.activity._missed(3)
     qtbot.waitUntil(lambda: texts(shown) == ["Said meanwhile"], timeout=PATIENCE)
 
 
@@ -140,8 +136,6 @@ def test_after_a_gap_the_messages_are_read_again(
 ) -> None:
     tell(backend, status(busy=True))
     wait_said(qtbot, shown, ELSEWHERE)
-    for each in backend.streams:  # or the backend would not tell
-        assert "gateway.resubscribed" in each.request.types
     backend.messages = [answer("msg_1", "Said in the gap")]
     tell(backend, IpcEvent(type="gateway.resubscribed"))
     wait_said(qtbot, shown, "")
@@ -161,7 +155,7 @@ def test_a_stream_that_ends_says_nothing_any_more(
 def test_what_is_read_while_it_changes_is_read_once_more(
     qtbot: QtBot, shown: ChatPane, backend: ChatBackend
 ) -> None:
-    talk = shown._conversation
+    talk = shown._talks.shown
     assert talk is not None
     talk.load()
     backend.messages = [answer("msg_1", "Just said")]
@@ -169,35 +163,36 @@ def test_what_is_read_while_it_changes_is_read_once_more(
     qtbot.waitUntil(lambda: texts(shown) == ["Just said"], timeout=PATIENCE)
 
 
-@pytest.fixture
-def pane_without_events(
-    qtbot: QtBot, service: Service, settings: QSettings, backend: ChatBackend
-) -> Iterator[ChatPane]:
+def test_a_conversation_that_was_left_hears_of_nothing(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    left = shown._talks.shown
+    assert left is not None
+    shown.show_session(session("ses_2"))
+    settled(qtbot, shown)
+    tell(backend, status(busy=True))
+    tell(backend, status("ses_2", busy=True))
+    wait_said(qtbot, shown, ELSEWHERE)
+    assert not left.elsewhere.active
+
+
+def test_a_backend_without_events_is_no_error(
+    qtbot: QtBot, backend: ChatBackend, gateway: Gateway, settings: QSettings
+) -> None:
     def refuse(stream: object) -> None:
         raise BackendError(ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED, "subscribe is not served")
 
     backend.script["subscribe"] = refuse
-    made = ChatPane(service, settings=settings)
-    with qtbot.waitSignal(made._activity.unknown, timeout=PATIENCE):
-        made.show()
-    yield made
-    end(made, service)
-
-
-def test_a_backend_without_events_is_no_error(
-    qtbot: QtBot, pane_without_events: ChatPane, backend: ChatBackend
-) -> None:
-    pane = pane_without_events
+    service = Service(IpcConfig(gateway.port, gateway.auth_token), probe_seconds=3600.0)
+    with qtbot.waitSignal(service.connected, timeout=PATIENCE):
+        service.start()
+    pane = ChatPane(service, settings=settings)
+    pane.show()
+    stream = service.activity._stream
+    assert stream is not None
+    qtbot.waitUntil(lambda: stream.done, timeout=PATIENCE)
     pane.show_session(session())
     settled(qtbot, pane)
     assert not pane.notice.isVisible()
     assert pane.run_bar.text == ""
-
-
-def test_no_thread_to_spare_is_no_error(pane: ChatPane, monkeypatch: pytest.MonkeyPatch) -> None:
-    def follow(*arguments: object, **others: object) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(pane._service.dispatcher, "follow", follow)
-    pane._activity._follow()
-    assert not pane._activity.is_busy("ses_1")
+    end(pane, service)

@@ -328,14 +328,14 @@ def test_a_long_history_never_holds_the_window(
 
     def read(watch: Watch) -> None:
         watch.during(lambda: pane.show_session(session()))
-        talk = pane._conversation
+        talk = pane._talks.shown
         assert talk is not None
-        watch.until(lambda: not talk.loading and not pane.history.busy)
+        watch.until(lambda: not talk.reading.active and not pane.history.busy)
         for _ in range(5):
             watch.during(pane.history.show_earlier)
-            watch.until(lambda: not talk.loading and not pane.history.busy)
+            watch.until(lambda: not talk.reading.active and not pane.history.busy)
         watch.during(lambda: pane.show_session(session("ses_2")))
-        assert pane._conversation is not talk
+        assert pane._talks.shown is not talk
         watch.until(lambda: not pane.history.busy and bool(pane.history.views))
 
     never_held(read)

@@ -54,8 +54,8 @@ def running(pane: ChatPane, show: Open, backend: ChatBackend) -> ChatPane:
 
 def ask(pane: ChatPane, asked: PermissionAsked | QuestionAsked, size: tuple[int, int]) -> None:
     pane.resize(*size)
-    assert pane._conversation is not None
-    pane._conversation.questions.add(asked)
+    assert pane._talks.shown is not None
+    pane._talks.shown.questions.add(asked)
     for _ in range(3):  # layouts follow each other
         QApplication.processEvents()
     assert (pane.width(), pane.height()) == size  # there is room for what it cannot do without
@@ -117,8 +117,8 @@ def test_the_figures_make_room_for_a_question(running: ChatPane) -> None:
     assert running.usage.isVisible()
     running.resize(*LOW)
     assert not running.usage.isVisible()
-    assert running._conversation is not None
-    running._conversation.questions.clear()
+    assert running._talks.shown is not None
+    running._talks.shown.questions.clear()
     assert running.usage.isVisible()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtWidgets import QApplication, QPlainTextEdit
+from PySide6.QtWidgets import QApplication, QPlainTextEdit, QTextBrowser
 from pytestqt.qtbot import QtBot
 
 from opencode_sync.desktop.chat.budget import Budget
@@ -61,6 +61,14 @@ def test_parts_are_in_their_order_wherever_new_ones_come(view: MessageView) -> N
     while not view.sync(Budget(0)):
         pass
     assert titles(view) == ["1000", *(str(number) for number in range(100)), "1001"]
+
+
+@pytest.mark.parametrize(("role", "name"), [("user", "What you wrote"), ("assistant", "Answer")])
+def test_texts_that_the_tab_key_leads_to_have_a_name(qtbot: QtBot, role: str, name: str) -> None:
+    view = MessageView(Entry("msg_1", role, {"part_1": TextPart("hello")}))
+    qtbot.addWidget(view)
+    assert view.sync(Budget(1))
+    assert [each.accessibleName() for each in view.findChildren(QTextBrowser)] == [name]
 
 
 def test_what_is_taken_away_goes(view: MessageView) -> None:

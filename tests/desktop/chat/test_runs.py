@@ -12,6 +12,8 @@ from pytestqt.qtbot import QtBot
 from opencode_sync.desktop.chat import ChatPane
 from opencode_sync.desktop.chat.entry import entry_of
 from opencode_sync.desktop.chat.folds import ReasoningView, ToolView
+from opencode_sync.desktop.chat.prompt_run import is_unsent
+from opencode_sync.errors import IpcArgumentError, IpcConnectionError
 from opencode_sync.gateway import Gateway
 from opencode_sync.run_events import MessageUpdate
 from opencode_sync.types import OcMessage
@@ -199,7 +201,7 @@ def test_a_retry_is_told_until_the_answer_goes_on(
 def test_what_went_missing_is_told_and_the_end_is_whole(
     qtbot: QtBot, pane: ChatPane, run: ScriptedRun
 ) -> None:
-    talk = pane._conversation
+    talk = pane._talks.shown
     assert talk is not None
     talk._miss(7)  # as the dispatcher says it; the gateway would need thousands of events
     assert "7 events came too fast" in pane.run_bar.text
@@ -345,7 +347,7 @@ def test_what_was_shown_of_a_lost_answer_stays_until_the_history_has_more(
     qtbot: QtBot, pane: ChatPane, run: ScriptedRun, gateway: Gateway, backend: ChatBackend
 ) -> None:
     said = MessageUpdate(OcMessage(user={"id": "msg_0", "session_id": "ses_1"}), "ses_1")
-    talk = pane._conversation
+    talk = pane._talks.shown
     assert talk is not None
     talk._take([said])
     run.push(b.delta("Half a"), b.tool_updated("running"))
@@ -358,7 +360,7 @@ def test_what_was_shown_of_a_lost_answer_stays_until_the_history_has_more(
 
     def read(message: OcMessage) -> str:
         """Have the history say this; returns what is said of the end."""
-        talk._loaded([entry_of(prompt), entry_of(message)])
+        talk.reading._ended([entry_of(prompt), entry_of(message)])
         settled(qtbot, pane)
         return pane.history.views[1].labels[2].text()
 
@@ -406,6 +408,19 @@ def test_a_prompt_that_nobody_took_comes_back(
     qtbot.waitUntil(lambda: pane.composer.text == "precious words", timeout=PATIENCE)
     assert "not served" in pane.run_bar.text
     assert pane.history.views == []
+
+
+@pytest.mark.parametrize(
+    ("error", "unsent"),
+    [
+        (IpcConnectionError("lost", request_sent=False), True),
+        (IpcConnectionError("lost", request_sent=True), False),
+        (IpcArgumentError("too long", field="text"), True),
+        (ValueError("of the test"), False),
+    ],
+)
+def test_only_what_cannot_have_arrived_comes_back(error: Exception, unsent: bool) -> None:
+    assert is_unsent(error) is unsent
 
 
 def test_a_prompt_that_came_back_does_not_take_the_place_of_a_newer_text(
@@ -461,7 +476,7 @@ def test_a_run_goes_on_while_another_session_is_shown(
     assert (pane.composer.text, pane.running_sessions) == ("", ("ses_1",))
     assert not pane.stop_button.isVisible()
     run.push(b.delta("meanwhile"))
-    talk = pane._running["ses_1"]
+    talk = pane._talks.running["ses_1"]
     qtbot.waitUntil(lambda: len(talk.transcript.entries) == 2, timeout=PATIENCE)
     assert texts(pane) == ["elsewhere"]
     show()

@@ -52,6 +52,7 @@ class FakeChat(QWidget):
 
     def __init__(self, service: Service) -> None:
         super().__init__()
+        self.composer = self  # of which is asked only whether it can be written to
         self.shown: list[OcSessionInfo | None] = []
         self.changed: list[OcSessionInfo] = []
         self.reloads = 0
@@ -66,6 +67,15 @@ class FakeChat(QWidget):
 
     def reload(self) -> None:
         self.reloads += 1
+
+    def begin_new(self) -> bool:
+        return True
+
+    def give_up_new(self) -> None:
+        pass
+
+    def adopt_new(self, session_id: str) -> None:
+        pass
 
     def take_focus(self) -> None:
         pass
@@ -161,10 +171,15 @@ def open_window(
     opened: list[MainWindow] = []
 
     def open_window(
-        config: Any = None, *, start: bool = True, probe_seconds: float = 3600.0, **options: Any
+        config: Any = None,
+        *,
+        start: bool = True,
+        make_chat: Callable[[Service], Any] = FakeChat,
+        probe_seconds: float = 3600.0,
+        **options: Any,
     ) -> MainWindow:
         service = Service(config, probe_seconds=probe_seconds, **options)
-        window = MainWindow(service, settings, clock=lambda: NOW, make_chat=FakeChat)
+        window = MainWindow(service, settings, clock=lambda: NOW, make_chat=make_chat)
         opened.append(window)
         window.show()
         window.activateWindow()

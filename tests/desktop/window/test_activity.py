@@ -1,4 +1,4 @@
-"""In which sessions something goes on: what is known of it, and what their cards say."""
+"""In which sessions something goes on: what their cards say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from opencode_sync import IpcConfig
 from opencode_sync.desktop.main_window import MainWindow
-from opencode_sync.desktop.sessions.activity import EVENT_TYPES, Activities, Activity
+from opencode_sync.desktop.sessions.activity import Activity
 from opencode_sync.desktop.sessions.model import Role
 from opencode_sync.types import IpcEvent
 
@@ -21,97 +21,16 @@ from .conftest import PATIENCE, Backend, OpenWindow, session
 ONE, TWO = f"ses_{1:026d}", f"ses_{2:026d}"
 
 
-def event(kind: str, session_id: str, **said: object) -> IpcEvent:
-    return IpcEvent(type=kind, session_id=session_id, properties_json=json.dumps(said))
+def status(session_id: str, kind: str) -> IpcEvent:
+    said = json.dumps({"status": {"type": kind}})
+    return IpcEvent(type="session.status", session_id=session_id, properties_json=said)
 
 
-def status(session_id: str, kind: object) -> IpcEvent:
-    return event("session.status", session_id, status={"type": kind})
-
-
-def asked(session_id: str, question: str = "per_1", kind: str = "permission.asked") -> IpcEvent:
-    return event(kind, session_id, id=question)
-
-
-def after(*events: IpcEvent) -> dict[str, Activity]:
-    activities = Activities()
-    for each in events:
-        activities.note(each)
-    return activities.all
-
-
-# --- What is known ---
-
-
-@pytest.mark.parametrize("kind", ["busy", "retry"])
-def test_a_session_runs_from_its_first_sign_to_its_last(kind: str) -> None:
-    assert after(status(ONE, kind)) == {ONE: Activity.RUNNING}
-    assert after(status(ONE, kind), status(ONE, "idle")) == {}
-    assert after(status(ONE, kind), event("session.idle", ONE)) == {}
-
-
-@pytest.mark.parametrize(
-    "odd", [event("session.status", ONE), event("session.status", ONE, status="x")]
-)
-def test_a_status_that_says_nothing_changes_nothing(odd: IpcEvent) -> None:
-    assert after(odd) == {}
-    assert after(status(ONE, "busy"), odd) == {ONE: Activity.RUNNING}
-
-
-def test_other_events_say_nothing_of_it() -> None:
-    assert "session.updated" not in EVENT_TYPES
-    assert after(event("session.updated", ONE, status={"type": "busy"})) == {}
-
-
-@pytest.mark.parametrize(
-    ("ask", "answer"),
-    [
-        ("permission.asked", "permission.replied"),
-        ("question.asked", "question.replied"),
-        ("question.asked", "question.rejected"),
-    ],
-)
-def test_it_waits_until_the_last_question_is_answered(ask: str, answer: str) -> None:
-    both = (status(ONE, "busy"), asked(ONE, "a", ask), asked(ONE, "b", ask))
-    assert after(*both) == {ONE: Activity.WAITING}
-    one_left = (*both, event(answer, ONE, requestID="a"))
-    assert after(*one_left) == {ONE: Activity.WAITING}
-    assert after(*one_left, event(answer, ONE, requestID="b")) == {ONE: Activity.RUNNING}
-    assert after(*one_left, status(ONE, "idle")) == {}
-
-
-def test_what_a_session_below_asks_its_parent_waits_for() -> None:
-    activities = Activities()
-    activities.note_parent(ONE, "")
-    activities.note_parent("ses_child", TWO)
-    activities.note_parent(TWO, ONE)
-    activities.note(asked("ses_child"))
-    assert activities.all == {ONE: Activity.WAITING}
-    activities.note(status(ONE, "idle"))
-    assert activities.all == {}
-
-
-def test_sessions_that_are_said_to_be_each_others_parents_end_nowhere() -> None:
-    activities = Activities()
-    activities.note_parent(ONE, TWO)
-    activities.note_parent(TWO, ONE)
-    activities.note(asked(ONE))
-    assert list(activities.all.values()) == [Activity.WAITING]
-
-
-def test_a_run_of_our_own_needs_no_events_and_outlives_their_loss() -> None:
-    activities = Activities()
-    activities.note_ours(ONE, True)
-    activities.note(status(TWO, "busy"))
-    activities.note(asked(ONE))
-    assert activities.all == {ONE: Activity.WAITING, TWO: Activity.RUNNING}
-    activities.forget_told()
-    assert activities.all == {ONE: Activity.RUNNING}
-    activities.note_ours(ONE, False)
-    assert activities.all == {}
-
-
-# --- What is shown ---
+def asked(session_id: str, question: str = "per_1") -> IpcEvent:
+    event = IpcEvent(type="permission.asked", session_id=session_id)
+    event.event.permission_asked.session_id = session_id
+    event.event.permission_asked.request.id = question
+    return event
 
 
 @pytest.fixture
@@ -156,30 +75,24 @@ def test_a_card_says_that_its_session_runs_or_waits_whoever_began_it(
     assert spoken(window, 1).startswith("Session 2, Updated")
 
 
-def test_a_run_in_the_chat_is_marked_at_once(window: MainWindow) -> None:
-    window.open_session(session(1))
-    assert window.chat is not None
-    window.chat.session_busy_changed.emit(ONE, True)
-    assert activity(window, 0) is Activity.RUNNING
+def test_a_run_of_this_windows_is_marked_whether_or_not_there_are_events(
+    qtbot: QtBot, window: MainWindow
+) -> None:
+    window.service.activity.run_began(ONE)
+    qtbot.waitUntil(lambda: activity(window, 0) is Activity.RUNNING, timeout=PATIENCE)
     assert "Running" in spoken(window, 0)
     assert activity(window, 1) is None
-    window.chat.session_busy_changed.emit(ONE, False)
-    assert activity(window, 0) is None
+    window.service.activity.run_ended(ONE)
+    qtbot.waitUntil(lambda: activity(window, 0) is None, timeout=PATIENCE)
 
 
-@pytest.mark.parametrize("how", ["resubscribed", "missed", "ended"])
 def test_what_is_not_known_any_more_is_not_shown(
-    qtbot: QtBot, window: MainWindow, backend: Backend, how: str
+    qtbot: QtBot, window: MainWindow, backend: Backend
 ) -> None:
     stream = backend.streams[0]
     stream.push(status(ONE, "busy"))
     qtbot.waitUntil(lambda: activity(window, 0) is Activity.RUNNING, timeout=PATIENCE)
-    if how == "resubscribed":
-        stream.push(IpcEvent(type="gateway.resubscribed"))
-    elif how == "missed":
-        window.sessions._live._missed(3)
-    else:
-        window.sessions._live._ended(None)
+    stream.push(IpcEvent(type="gateway.resubscribed"))
     qtbot.waitUntil(lambda: activity(window, 0) is None, timeout=PATIENCE)
 
 

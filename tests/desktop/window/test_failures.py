@@ -71,6 +71,7 @@ def test_an_error_of_the_backends_has_its_text_and_no_retry(
     wait_for(qtbot, window, "Server Error")
     assert "<b>it</b> broke" in window.error_banner.text.text()
     assert window.error_banner.text.textFormat() is Qt.TextFormat.PlainText
+    assert "&lt;b&gt;it&lt;/b&gt; broke" in window.error_banner.text.toolTip()
     assert window.error_banner.retry.isHidden()
     backend.script["list_sessions"] = lambda: [session(4)]
     qtbot.mouseClick(window.sessions.parts.failed.button, _LEFT)
@@ -98,7 +99,7 @@ def test_an_error_of_an_action_outlives_a_refresh_and_can_be_closed(
     assert window.error_banner.isVisible()
     qtbot.mouseClick(window.error_banner.dismiss, _LEFT)
     assert window.error_banner.isHidden()
-    assert window._banners.isHidden()
+    assert window.banners.isHidden()
 
 
 def test_retry_while_connected_reads_the_list(

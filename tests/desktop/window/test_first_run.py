@@ -57,7 +57,7 @@ def test_a_second_gateway_takes_the_place_of_the_first(qtbot: QtBot, window: Mai
     endpoints = set()
     for _ in range(2):
         with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
-            window._start_gateway(GatewayKind.EMBEDDED)
+            window.choosing.start_gateway(GatewayKind.EMBEDDED)
         endpoints.add(window.service.endpoint)
     assert len(endpoints) == 2
 
@@ -247,11 +247,11 @@ def test_the_sessions_of_the_backend_before_are_not_shown_as_the_new_ones(
     other = Backend()
     held = other.script["list_sessions"] = Held(lambda: [session(7)])
     monkeypatch.setattr(lifecycle, "make_gateway", lambda kind, directory: Gateway(other))
-    window._start_gateway(GatewayKind.OPENCODE)
-    assert window._status.state.text() == "Changing the backend..."
-    assert window._status.server.isHidden()
+    window.choosing.start_gateway(GatewayKind.OPENCODE)
+    assert window.status.state.text() == "Changing the backend..."
+    assert window.status.server.isHidden()
     qtbot.waitUntil(held.begun.is_set, timeout=PATIENCE)
-    qtbot.waitUntil(lambda: window._status.state.text() == "Connected", timeout=PATIENCE)
+    qtbot.waitUntil(lambda: window.status.state.text() == "Connected", timeout=PATIENCE)
     assert (shown(window), titles(window)) == (Shown.LOADING, [])
     assert window.chat.isHidden()
     assert window.lost_banner.isHidden()
@@ -268,7 +268,7 @@ def test_a_backend_that_goes_while_another_is_started_is_not_missed(
     held = other.script["start"] = Held(lambda: None)
     other.script["list_sessions"] = lambda: [session(7)]
     monkeypatch.setattr(lifecycle, "make_gateway", lambda kind, directory: Gateway(other))
-    window._start_gateway(GatewayKind.OPENCODE)
+    window.choosing.start_gateway(GatewayKind.OPENCODE)
     qtbot.waitUntil(held.begun.is_set, timeout=PATIENCE)
     with qtbot.waitSignal(window.service.lost, timeout=PATIENCE):
         window.sessions.load()  # given up with the backend that it asks
@@ -295,7 +295,7 @@ def test_a_gateway_that_does_not_start_leaves_the_backend_in_use(
     qtbot.waitUntil(window.error_banner.isVisible, timeout=PATIENCE)
     qtbot.mouseClick(window.first_run.back, _LEFT)
     assert window.error_banner.isHidden()
-    assert (window._status.state.text(), titles(window)) == ("Connected", before)
+    assert (window.status.state.text(), titles(window)) == ("Connected", before)
     assert before
 
 
@@ -311,11 +311,11 @@ def test_the_newest_wish_is_the_one_that_counts(
     other = Backend()
     other.script["start"] = held
     monkeypatch.setattr(lifecycle, "make_gateway", lambda kind, directory: Gateway(other))
-    window._start_gateway(GatewayKind.OPENCODE)
+    window.choosing.start_gateway(GatewayKind.OPENCODE)
     qtbot.waitUntil(held.begun.is_set, timeout=PATIENCE)
     other.script["close"] = held.go_on.set
     with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
-        window._use_address(scripted)
+        window.choosing.use_address(scripted)
     assert window.service.endpoint == scripted.endpoint
     assert window.error_banner.isHidden()
 
@@ -328,7 +328,7 @@ def test_closing_while_a_gateway_starts_ends_it(
     other.script["start"] = held
     other.script["close"] = held.go_on.set
     monkeypatch.setattr(lifecycle, "make_gateway", lambda kind, directory: Gateway(other))
-    window._start_gateway(GatewayKind.OPENCODE)
+    window.choosing.start_gateway(GatewayKind.OPENCODE)
     qtbot.waitUntil(held.begun.is_set, timeout=PATIENCE)
     window.close()
     assert window.service.wait_closed(30)

@@ -7,19 +7,28 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from opencode_sync import IpcConfig
+from opencode_sync.desktop.activity.events import SessionChanged, SessionDeleted
 from opencode_sync.desktop.main_window import MainWindow
-from opencode_sync.gateway import BackendError, Gateway
-from opencode_sync.types import IpcEvent
+from opencode_sync.gateway import BackendError
+from opencode_sync.types import IpcEvent, OcSessionInfo
 from opencode_sync.wire import ipc_pb2
 
-from .conftest import PATIENCE, Backend, Held, OpenWindow, config_of, session, titles
+from .conftest import PATIENCE, Backend, Held, OpenWindow, session, titles
 
 
 @pytest.fixture
 def window(qtbot: QtBot, scripted: IpcConfig, backend: Backend, loaded: OpenWindow) -> MainWindow:
-    backend.script["list_sessions"] = lambda: [session(1), session(2, updated=60)]
+    """It has read the list for the last time, unless something happens."""
+    readings: list[None] = []
+
+    def read() -> list[OcSessionInfo]:
+        readings.append(None)
+        return [session(1), session(2, updated=60)]
+
+    backend.script["list_sessions"] = read
     window = loaded(scripted)
-    qtbot.waitUntil(lambda: bool(backend.streams), timeout=PATIENCE)
+    page = window.sessions
+    qtbot.waitUntil(lambda: len(readings) == 2 and not page.is_loading, timeout=PATIENCE)
     return window
 
 
@@ -39,17 +48,6 @@ def created(number: int) -> IpcEvent:
     event = IpcEvent(type="session.created")
     event.event.session_created.session.CopyFrom(session(number))
     return event
-
-
-def test_only_events_of_sessions_are_asked_for(window: MainWindow, backend: Backend) -> None:
-    """Those of an answer being written come by the hundred, and are the chat's."""
-    asked = backend.streams[0].request.types
-    assert {kind.partition(".")[0] for kind in asked} == {
-        "session",
-        "permission",
-        "question",
-        "gateway",
-    }
 
 
 def test_a_change_shows_and_of_several_the_last(
@@ -113,6 +111,18 @@ def test_sessions_that_are_not_listed_stay_unlisted(
     assert titles(window) == ["Session 2", "ours"] or titles(window) == ["ours", "Session 2"]
 
 
+def test_what_came_to_be_between_the_reading_and_the_stream_is_listed(
+    qtbot: QtBot, scripted: IpcConfig, backend: Backend, loaded: OpenWindow
+) -> None:
+    opening = Held(lambda stream: stream.sink.opened())
+    backend.script["subscribe"] = opening
+    backend.script["list_sessions"] = lambda: [session(1)]
+    window = loaded(scripted)
+    backend.script["list_sessions"] = lambda: [session(1), session(2)]  # of which nobody is told
+    opening.go_on.set()
+    qtbot.waitUntil(lambda: len(titles(window)) == 2, timeout=PATIENCE)
+
+
 @pytest.mark.parametrize("event", [created(3), IpcEvent(type="gateway.resubscribed")])
 def test_what_only_the_list_can_tell_has_it_read_anew(
     qtbot: QtBot, window: MainWindow, backend: Backend, event: IpcEvent
@@ -126,7 +136,7 @@ def test_missing_events_have_the_list_read_anew(
     qtbot: QtBot, window: MainWindow, backend: Backend
 ) -> None:
     backend.script["list_sessions"] = lambda: [session(3)]
-    window.sessions._live._missed(12)
+    window.service.activity._missed(12)
     qtbot.waitUntil(lambda: titles(window) == ["Session 3"], timeout=PATIENCE)
 
 
@@ -143,23 +153,41 @@ def test_gaps_that_never_stop_put_nothing_off(window: MainWindow) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(live, "_timer", Running())
-        live._missed(1)
+        live._miss()
     assert starts == []
 
 
 def test_a_backend_without_events_is_no_error(
-    qtbot: QtBot, store: Gateway, loaded: OpenWindow
+    qtbot: QtBot, scripted: IpcConfig, backend: Backend, loaded: OpenWindow
 ) -> None:
-    window = loaded(config_of(store))
-    live = window.sessions._live
-    qtbot.waitUntil(lambda: live._stream is not None and live._stream.done, timeout=PATIENCE)
+    def refuse(stream: object) -> None:
+        raise BackendError(ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED, "subscribe is not served")
+
+    backend.script["subscribe"] = refuse
+    window = loaded(scripted)
+    feed = window.service.activity
+    qtbot.waitUntil(lambda: feed._stream is not None and feed._stream.done, timeout=PATIENCE)
     assert window.error_banner.isHidden()
+
+
+def test_what_a_backend_told_last_is_not_shown_for_the_next(
+    qtbot: QtBot, window: MainWindow, scripted: IpcConfig
+) -> None:
+    live = window.sessions._live
+    told: list[object] = []
+    live.changed.connect(told.append)
+    live.removed.connect(told.append)
+    live._take([SessionChanged(session(1, "of the old one"), False), SessionDeleted(session(2).id)])
+    window.service.connected.emit()
+    live._tell()
+    window.service.compute(int, told.append)  # after what would be read
+    qtbot.waitUntil(lambda: told == [0], timeout=PATIENCE)
 
 
 def test_another_connection_has_another_subscription(
     qtbot: QtBot, window: MainWindow, backend: Backend, scripted: IpcConfig
 ) -> None:
-    window._use_address(scripted)
+    window.choosing.use_address(scripted)
     qtbot.waitUntil(lambda: len(backend.streams) == 2, timeout=PATIENCE)
     with qtbot.waitSignal(window.sessions._live.changed, timeout=PATIENCE):
         backend.streams[1].push(updated(1, "by the new one"))
@@ -203,9 +231,9 @@ def test_what_the_user_did_while_the_list_was_read_stays_done(
     backend.script["delete_session"] = lambda session_id: True
     backend.script["create_session"] = lambda title: session(3, "created", updated=90)
     page.parts.view.select_row(0)
-    page._delete(page.parts.view.current)
+    page.changes.delete(page.parts.view.current)
     qtbot.waitUntil(lambda: titles(window) == ["Session 2"], timeout=PATIENCE)
-    page._do_rename(session(2).id, "renamed")
+    page.changes.rename(session(2).id, "renamed")
     qtbot.waitUntil(lambda: titles(window) == ["renamed"], timeout=PATIENCE)
     with qtbot.waitSignal(page.session_chosen, timeout=PATIENCE):
         page.create_session()

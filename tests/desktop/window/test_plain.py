@@ -64,6 +64,21 @@ def test_a_description_is_shown_as_it_is(
     assert HTML in seen(server.toolTip())
 
 
+def test_a_description_that_is_too_long_ends_in_an_ellipsis(
+    qtbot: QtBot, scripted: IpcConfig, backend: Backend, loaded: OpenWindow
+) -> None:
+    window = loaded(scripted)
+    server = window.status.server
+    qtbot.waitUntil(lambda: HTML in server.text(), timeout=PATIENCE)
+    window.resize(2000, 500)
+    qtbot.waitUntil(lambda: server.seen == server.text(), timeout=PATIENCE)
+    window.resize(400, 500)
+    qtbot.waitUntil(lambda: server.seen.endswith("\u2026"), timeout=PATIENCE)
+    painted = server.grab().toImage()
+    server.setText(server.seen)
+    assert server.grab().toImage() == painted
+
+
 def test_a_title_is_shown_as_it_is(qtbot: QtBot, scripted: IpcConfig, loaded: OpenWindow) -> None:
     window = loaded(scripted)
     view = window.sessions.parts.view

@@ -72,7 +72,7 @@ def test_the_banner_comes_with_the_loss_and_goes_by_itself_with_the_return(
     with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
         spawn()
     assert window.lost_banner.isHidden()
-    assert window._banners.isHidden()
+    assert window.banners.isHidden()
     assert (state_of(window), titles(window)) == ("Connected", before)
 
 

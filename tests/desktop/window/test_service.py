@@ -142,8 +142,6 @@ def test_what_the_backend_does_not_have_goes_to_failed(service: Service, outcome
         lambda: service.list_models(outcome.done, outcome.failed),
         lambda: service.list_agents(outcome.done, outcome.failed),
         lambda: service.abort_session(session_id, outcome.done, outcome.failed),
-        lambda: service.reply_permission("per_1", "once", outcome.done, outcome.failed),
-        lambda: service.reply_question("que_1", [["yes"]], outcome.done, outcome.failed),
     ):
         begin()
         assert outcome.error

@@ -11,10 +11,11 @@ from pytestqt.qtbot import QtBot
 
 from opencode_sync import IpcConfig
 from opencode_sync.desktop.local_gateway import GatewayKind
+from opencode_sync.desktop.main_window import MainWindow
 from opencode_sync.desktop.sessions.listing import SortOrder
 from opencode_sync.desktop.settings import WindowSettings
 
-from .conftest import Backend, OpenWindow, close, session, titles
+from .conftest import PATIENCE, Backend, OpenWindow, close, session, titles
 
 
 def test_size_page_order_and_the_share_of_the_chat_are_remembered(
@@ -27,7 +28,7 @@ def test_size_page_order_and_the_share_of_the_chat_are_remembered(
     first.sessions.parts.pager.page_wanted.emit(1)
     first.open_session(session(1))
     first.splitter.setSizes([400, 220])
-    sizes = first.splitter.sizes()
+    sizes = settled_sizes(qtbot, first)
     close(first)
     second = loaded(scripted)
     assert second.size() == QSize(651, 552)
@@ -35,7 +36,24 @@ def test_size_page_order_and_the_share_of_the_chat_are_remembered(
     assert titles(second)[0] == "10"
     assert second.sessions.parts.order.currentData() == SortOrder.TITLE
     second.open_session(session(1))
-    assert second.splitter.sizes() == sizes
+    assert settled_sizes(qtbot, second) == sizes
+
+
+def settled_sizes(qtbot: QtBot, window: MainWindow) -> list[int]:
+    """How the list and the chat share the room, once what is between them has some as well."""
+    splitter = window.splitter
+    qtbot.waitUntil(lambda: sum(splitter.sizes()) < splitter.width(), timeout=PATIENCE)
+    return splitter.sizes()
+
+
+def test_the_first_chat_of_all_leaves_the_list_two_fifths(
+    qtbot: QtBot, scripted: IpcConfig, loaded: OpenWindow
+) -> None:
+    window = loaded(scripted)
+    window.resize(1000, 700)
+    window.open_session(session(1))
+    listed, chat = settled_sizes(qtbot, window)
+    assert listed / (listed + chat) == pytest.approx(0.4, abs=0.01)
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_each_looks_like_the_error_that_it_is_and_retry_would_not_start_it(
 def test_looking_again_forgets_an_address_that_was_refused(
     qtbot: QtBot, window: MainWindow, scripted: IpcConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    window._use_address(IpcConfig(1024, "nobody-listens-there"))
+    window.choosing.use_address(IpcConfig(1024, "nobody-listens-there"))
     qtbot.waitUntil(window.error_banner.isVisible, timeout=PATIENCE)
     monkeypatch.setenv("OPENCODE_IPC_PORT", str(scripted.port))
     monkeypatch.setenv("OPENCODE_IPC_TOKEN", str.__str__(scripted.auth_token))
@@ -128,7 +128,7 @@ def test_looking_again_in_vain_leaves_the_backend_in_use(
     qtbot: QtBot, window: MainWindow, scripted: IpcConfig
 ) -> None:
     with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
-        window._use_address(scripted)
+        window.choosing.use_address(scripted)
     before = titles(window)
     window.choose_action.trigger()
     qtbot.mouseClick(window.first_run.look, _LEFT)
@@ -160,3 +160,12 @@ def test_f5_without_a_connection_connects_first(
     with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
         qtbot.mouseClick(window.sessions.parts.failed.button, _LEFT)
     assert window.error_banner.isHidden()
+
+
+def test_a_gateway_that_was_there_and_is_gone_is_an_error_and_no_first_run(
+    scripted: IpcConfig, loaded: OpenWindow
+) -> None:
+    window = loaded(scripted)
+    window.service.connect_failed.emit(IpcConfigError("no gateway of yours runs"))
+    assert window.error_banner.text.text() == "no gateway of yours runs"
+    assert window.sessions.isVisible()

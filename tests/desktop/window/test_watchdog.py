@@ -36,10 +36,10 @@ def use(qtbot: QtBot, window: MainWindow) -> None:
     qtbot.keyClicks(page.parts.search, "ses")
     qtbot.keyClick(page.parts.search, Qt.Key.Key_Escape)
     page.parts.view.select_row(0)
-    page._do_rename(f"ses_{1:026d}", "another")
+    page.changes.rename(f"ses_{1:026d}", "another")
     record = page.parts.view.current
     if record is not None:
-        page._delete(record)
+        page.changes.delete(record)
     page.open_action.trigger()
 
 
@@ -80,10 +80,10 @@ def test_while_the_backend_is_dead(
         watch.during(window.start)
         watch.during(window._retry)
         watch.during(lambda: use(qtbot, window))
-        watch.during(lambda: window._use_address(silent))
-        watch.during(lambda: window._start_gateway(GatewayKind.EMBEDDED))
+        watch.during(lambda: window.choosing.use_address(silent))
+        watch.during(lambda: window.choosing.start_gateway(GatewayKind.EMBEDDED))
         watch.until(lambda: watch.turns >= _TURNS and shown(window) is Shown.EMPTY)
-        watch.during(lambda: window._use_address(silent))
+        watch.during(lambda: window.choosing.use_address(silent))
         watch.during(window.close)
 
     never_held(take)

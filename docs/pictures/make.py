@@ -29,14 +29,17 @@ from opencode_sync.desktop.main_window import MainWindow
 from opencode_sync.desktop.service import Service
 from opencode_sync.desktop.settings import WindowSettings
 from opencode_sync.gateway import EmbeddedBackend, Gateway
+from opencode_sync.gateway.backends.base import EventSink, Subscription
 from opencode_sync.types import (
     IpcBackendInfo,
+    IpcEvent,
     IpcModelList,
     OcAgentInfo,
     OcMessage,
     OcModelInfo,
     OcSessionInfo,
 )
+from opencode_sync.wire.ext_event_pb2 import IpcSubscribeRequest
 
 _HERE: Final = Path(__file__).resolve().parent
 _NOW: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -86,6 +89,7 @@ class _Backend(EmbeddedBackend):
         super().__init__(folder / "sessions.db")
         self._made_up = list(sessions)
         self.slow: threading.Event | None = None
+        self.going_on: Sequence[IpcEvent] = ()
 
     @property
     def description(self) -> str:
@@ -101,6 +105,14 @@ class _Backend(EmbeddedBackend):
 
     def get_session(self, session_id: str, *, deadline: Deadline) -> OcSessionInfo:
         return next(each for each in self._made_up if each.id == session_id)
+
+    def subscribe(
+        self, request: IpcSubscribeRequest, sink: EventSink, *, deadline: Deadline
+    ) -> Subscription:
+        subscription = super().subscribe(request, sink, deadline=deadline)
+        for each in self.going_on:
+            sink.event(each)
+        return subscription
 
     def list_models(self, *, deadline: Deadline) -> IpcModelList:
         model = OcModelInfo(id="claude-sonnet-4-5", name="Claude Sonnet 4.5")
@@ -149,6 +161,21 @@ def _sessions(count: int = len(_SESSIONS)) -> list[OcSessionInfo]:
         session.usage.input, session.usage.output = 18_204, 1_377
         made.append(session)
     return made
+
+
+def _asking(session: OcSessionInfo) -> list[IpcEvent]:
+    """What is told of a session in which another program's run waits for an answer."""
+    working = IpcEvent(type="session.status", session_id=session.id)
+    working.properties_json = '{"status": {"type": "busy"}}'
+    asking = IpcEvent(type="permission.asked", session_id=session.id, directory=session.directory)
+    asked = asking.event.permission_asked
+    asked.type, asked.session_id = asking.type, session.id
+    asked.request.id, asked.request.permission = "per_1", "bash"
+    asked.request.action, asked.request.call_id = "git push origin main", "call_9"
+    asked.request.patterns.append(asked.request.action)
+    asked.request.tool.name = "bash"
+    asked.request.tool.input.update({"command": asked.request.action})
+    return [working, asking]
 
 
 class _Stage:
@@ -276,11 +303,23 @@ def chat(name: str) -> None:
         take(each.window, name)
 
 
+def question(name: str) -> None:
+    with stage(_sessions(), _CHAT_SIZE) as each:
+        each.backend.going_on = _asking(_sessions()[0])
+        each.load()
+        each.window.sessions.parts.view.select_row(0)
+        each.window.sessions.open_action.trigger()
+        each.window.splitter.setSizes([470, 710])
+        settle()
+        take(each.window, name)
+
+
 SCENES: Final[tuple[tuple[Callable[[str], None], str, bool], ...]] = (
     (sessions, "sessions-light", False),
     (sessions, "sessions-dark", True),
     (chat, "chat-light", False),
     (chat, "chat-dark", True),
+    (question, "question-dark", True),
     (loading, "loading-light", False),
     (empty, "empty-dark", True),
     (error, "error-light", False),

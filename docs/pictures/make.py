@@ -293,8 +293,9 @@ def first_run(name: str) -> None:
         take(each.window, name)
 
 
-def chat(name: str) -> None:
+def chat(name: str, *going_on: IpcEvent) -> None:
     with stage(_sessions(), _CHAT_SIZE) as each:
+        each.backend.going_on = going_on
         each.load()
         each.window.sessions.parts.view.select_row(0)
         each.window.sessions.open_action.trigger()
@@ -304,14 +305,7 @@ def chat(name: str) -> None:
 
 
 def question(name: str) -> None:
-    with stage(_sessions(), _CHAT_SIZE) as each:
-        each.backend.going_on = _asking(_sessions()[0])
-        each.load()
-        each.window.sessions.parts.view.select_row(0)
-        each.window.sessions.open_action.trigger()
-        each.window.splitter.setSizes([470, 710])
-        settle()
-        take(each.window, name)
+    chat(name, *_asking(_sessions()[0]))
 
 
 SCENES: Final[tuple[tuple[Callable[[str], None], str, bool], ...]] = (

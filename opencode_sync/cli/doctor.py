@@ -29,6 +29,7 @@ from opencode_sync.cli.connection import AsJson, ConfigFile, Verbose, state_of
 from opencode_sync.cli.errors import ExitCode
 from opencode_sync.cli.gateway_checks import check_gateway
 from opencode_sync.cli.output import print_json, print_line
+from opencode_sync.cli.variables import VARIABLES, check_variables
 from opencode_sync.cli.waiting import Status, waiting_for
 from opencode_sync.errors import IpcError
 from opencode_sync.printable import printable
@@ -78,7 +79,8 @@ def _checks(
         return list(given)
     return [
         Check("this program", "this Python", 3, check_python),
-        Check("packages", "installed packages", 3, check_packages),
+        Check("packages", "installed packages", 2, check_packages),
+        Check(VARIABLES, "environment variables", 1, check_variables),
         Check(PROGRAM, "OpenCode's program", 8, check_program),
         Check(SERVERS, "running OpenCode servers", 6, check_servers),
         Check(GATEWAY, "the gateway", 10, lambda: check_gateway(config_file, open_link)),

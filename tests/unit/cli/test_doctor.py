@@ -148,7 +148,14 @@ def test_without_an_opencode_nothing_promises_to_start_one(run: Run, links: Fake
 
 def test_everything_is_looked_at(links: FakeLinks) -> None:
     names = [check.name for check in doctor._checks(None, None, links.open)]
-    assert names == ["this program", "packages", "OpenCode", "OpenCode servers", "gateway"]
+    assert names == [
+        "this program",
+        "packages",
+        "variables",
+        "OpenCode",
+        "OpenCode servers",
+        "gateway",
+    ]
     assert all(check.seconds <= 10 for check in doctor._checks(None, None, links.open))
 
 

@@ -78,8 +78,8 @@ def _checks(
     if given is not None:
         return list(given)
     return [
-        Check("this program", "this Python", 3, check_python),
-        Check("packages", "installed packages", 2, check_packages),
+        Check("this program", "this Python", 2, check_python),
+        Check("packages", "installed packages", 3, check_packages),
         Check(VARIABLES, "environment variables", 1, check_variables),
         Check(PROGRAM, "OpenCode's program", 8, check_program),
         Check(SERVERS, "running OpenCode servers", 6, check_servers),

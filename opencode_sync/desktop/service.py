@@ -236,7 +236,12 @@ class Service(QObject):
         except IpcError as error:
             future = Future()
             future.set_exception(error)
-        return self.dispatcher.deliver(future, done, failed)
+
+        def answered(result: T) -> None:
+            self.activity.resume()
+            done(result)
+
+        return self.dispatcher.deliver(future, answered, failed)
 
     def compute(
         self, work: Callable[[], T], done: Done[T], failed: Failed | None = None

@@ -21,6 +21,7 @@ from opencode_sync.desktop.activity.events import (
     Worked,
 )
 from opencode_sync.desktop.dispatch.base import Delivery
+from opencode_sync.errors import IpcUnsupportedOperationError
 from opencode_sync.logger import logger
 from opencode_sync.types import OcSessionInfo
 
@@ -73,6 +74,7 @@ class ActivityFeed(QObject):
         self._book = ActivityBook()
         self._stream: Delivery | None = None
         self._streams = 0  # how many there have been
+        self._is_cut = False  # the backend has ended the stream, and might have another
         self._lookup: Delivery | None = None
         self._anew = QTimer(self)
         self._anew.setSingleShot(True)
@@ -136,6 +138,7 @@ class ActivityFeed(QObject):
 
     def end(self) -> None:
         """Hear of nothing any more, and know nothing. Does not wait."""
+        self._is_cut = False
         self._anew.stop()
         self._streams += 1
         for each in filter(None, (self._stream, self._lookup)):
@@ -144,7 +147,17 @@ class ActivityFeed(QObject):
         self._book.forget_backend()
         self.changed.emit()
 
+    def resume(self) -> None:
+        """Listen again, soon, if the backend has ended the stream: it has just answered a call.
+
+        Not sooner, for a gateway ends it with its OpenCode, which to ask for events would start
+        again.
+        """
+        if self._is_cut and not self._anew.isActive():
+            self._anew.start()
+
     def _follow(self) -> None:
+        self._is_cut = False
         if self._stream is not None:
             self._stream.cancel()
         self._streams += 1
@@ -199,8 +212,8 @@ class ActivityFeed(QObject):
             self._anew.start()
 
     def _ended(self, error: BaseException | None) -> None:
-        # The next connection has another stream.
         logger.debug("the events about sessions have ended: {}", error)
+        self._is_cut = not isinstance(error, IpcUnsupportedOperationError)
         self._forget()
 
     def _forget(self) -> None:

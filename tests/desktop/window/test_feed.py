@@ -201,6 +201,46 @@ def test_a_stream_that_ends_takes_along_what_it_told(
     assert question_ids(feed) == []
 
 
+def test_a_stream_that_the_backend_has_ended_is_opened_again_once_that_answers_a_call(
+    qtbot: QtBot, service: Service, feed: ActivityFeed, backend: Backend
+) -> None:
+    """And not before: to ask for events would start an OpenCode that somebody has ended."""
+    feed._anew.setInterval(0)
+    feed.resume()
+    ended = threading.Event()
+    feed.changed.connect(ended.set)
+    backend.streams[0].end("the server has ended")
+    qtbot.waitUntil(ended.is_set, timeout=PATIENCE)
+    backend.script["list_sessions"] = Held(lambda: [])
+    service.list_sessions(lambda sessions: None)
+    qtbot.waitUntil(backend.script["list_sessions"].begun.is_set, timeout=PATIENCE)
+    assert len(backend.streams) == 1
+    backend.script["subscribe"] = begin_with(BUSY)
+    backend.script["list_sessions"].go_on.set()
+    wait_busy(qtbot, feed, "ses_1")
+    assert len(backend.streams) == 2
+
+
+def test_a_backend_without_events_is_not_asked_for_them_again(
+    qtbot: QtBot, feed: ActivityFeed, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(stream: Stream) -> None:
+        raise BackendError(ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED, "there are no events")
+
+    def ended(error: BaseException | None) -> None:
+        take(error)
+        errors.append(error)
+
+    errors: list[BaseException | None] = []
+    take = feed._ended
+    monkeypatch.setattr(feed, "_ended", ended)
+    backend.script["subscribe"] = refuse
+    feed.begin()
+    qtbot.waitUntil(lambda: len(errors) == 1, timeout=PATIENCE)
+    feed.resume()
+    assert not feed._anew.isActive()
+
+
 def test_nothing_of_a_backend_that_was_left_stays(
     qtbot: QtBot, service: Service, feed: ActivityFeed, backend: Backend
 ) -> None:

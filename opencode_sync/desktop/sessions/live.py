@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -10,7 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from opencode_sync.desktop.activity.events import SessionChanged, SessionDeleted
 from opencode_sync.desktop.service import Service
 from opencode_sync.desktop.sessions.activity import activities_of
-from opencode_sync.desktop.sessions.record import records_of
+from opencode_sync.desktop.sessions.record import SessionRecord, records_of
 from opencode_sync.types import OcSessionInfo
 
 __all__ = ["LiveSessions"]
@@ -82,12 +83,22 @@ class LiveSessions(QObject):
         changed, self._changed = self._changed, {}
         removed, self._removed = self._removed, set()
         outdated, self._outdated = self._outdated, False
-        if changed:
-            self._service.compute(lambda: records_of(changed.values()), self.changed.emit)
         if removed:
             self.removed.emit(list(removed))
+        if changed or outdated:
+            self._service.compute(
+                lambda: records_of(changed.values()), partial(self._tell_changed, outdated)
+            )
+        self._tell_activities()
+
+    def _tell_changed(self, outdated: bool, records: dict[str, SessionRecord]) -> None:
+        if records:
+            self.changed.emit(records)
+        # After all that was told before: what is told later is newer than the list that is read.
         if outdated:
             self.outdated.emit()
+
+    def _tell_activities(self) -> None:
         now = activities_of(self._service.activity)
         if now != self._shown_activities:
             self._shown_activities = now

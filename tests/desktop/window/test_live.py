@@ -132,6 +132,18 @@ def test_what_only_the_list_can_tell_has_it_read_anew(
     qtbot.waitUntil(lambda: titles(window) == ["Session 3"], timeout=PATIENCE)
 
 
+def test_what_was_told_before_a_gap_is_older_than_the_list_that_is_read_for_it(
+    qtbot: QtBot, window: MainWindow, backend: Backend
+) -> None:
+    reading = Held(lambda: [session(1), session(2, "what was missed")])
+    backend.script["list_sessions"] = reading
+    for event in (updated(2, "told before"), IpcEvent(type="gateway.resubscribed")):
+        backend.streams[0].push(event)
+    qtbot.waitUntil(lambda: reading.begun.is_set() and "told before" in titles(window))
+    reading.go_on.set()
+    qtbot.waitUntil(lambda: "what was missed" in titles(window), timeout=PATIENCE)
+
+
 def test_missing_events_have_the_list_read_anew(
     qtbot: QtBot, window: MainWindow, backend: Backend
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -35,9 +36,16 @@ class WxDispatcher(Dispatcher):
         app = self._wx.GetApp()
         if app is None:
             raise IpcUsageError("there is no wx.App yet; make one before its WxDispatcher")
+        self._app = weakref.ref(app)
         super().__init__(batch)
         # What was posted since its loop ended will never run, and more may come for a long time.
         weakref.finalize(app, _close, weakref.ref(self)).atexit = False
+
+    def post(self, callback: Callable[[], object]) -> None:
+        """See ``Dispatcher``. Closes when the app was destroyed, also where somebody keeps it."""
+        if self._wx.GetApp() is not self._app():
+            self.close()
+        super().post(callback)
 
     def _wake(self) -> bool:
         try:

@@ -222,9 +222,19 @@ def test_a_wx_dispatcher_closes_when_wx_has_let_go_of_its_app(
     wx = Wx(monkeypatch)
     app = wx.app
     ui = wx.dispatcher()
+    ui.post(lambda: pytest.fail("nothing runs any more"))
     wx.app = None
     ui.post(lambda: pytest.fail("nothing runs any more"))
     assert app is not None
+    assert ui.closed
+
+
+def test_a_wx_dispatcher_is_not_that_of_the_next_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    wx = Wx(monkeypatch)
+    app = wx.app
+    ui = wx.dispatcher()
+    wx.app = type(app)()
+    ui.post(lambda: pytest.fail("nothing runs any more"))
     assert ui.closed
 
 

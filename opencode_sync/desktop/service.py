@@ -207,6 +207,8 @@ class Service(QObject):
         def answered(info: IpcBackendInfo | None) -> None:
             self.latency_changed.emit(taken[0])
             self.backend_identified.emit("" if info is None else info.description)
+            if info is not None and (info.server_version or info.backend == "embedded"):
+                self.activity.resume()  # who has the sessions is there
 
         def failed(error: BaseException) -> None:
             # A refusal is an answer, too: from a backend that does not know the question.

@@ -15,7 +15,7 @@ from opencode_sync.desktop.activity import feed as feed_module
 from opencode_sync.desktop.activity.feed import ActivityFeed
 from opencode_sync.desktop.service import Service
 from opencode_sync.gateway import BackendError
-from opencode_sync.types import IpcEvent, OcSessionInfo
+from opencode_sync.types import IpcBackendInfo, IpcEvent, OcSessionInfo
 from opencode_sync.wire import ipc_pb2
 from tests.desktop.watch import Watch, never_held
 from tests.support import backend as b
@@ -219,6 +219,33 @@ def test_a_stream_that_the_backend_has_ended_is_opened_again_once_that_answers_a
     backend.script["list_sessions"].go_on.set()
     wait_busy(qtbot, feed, "ses_1")
     assert len(backend.streams) == 2
+
+
+@pytest.mark.parametrize(
+    ("info", "is_there"),
+    [
+        (IpcBackendInfo(backend="opencode", server_version="1.18.33"), True),
+        (IpcBackendInfo(backend="embedded"), True),
+        (IpcBackendInfo(backend="opencode", description="OpenCode, not running"), False),
+    ],
+)
+def test_a_stream_that_has_ended_is_opened_again_when_the_server_is_seen(
+    qtbot: QtBot,
+    service: Service,
+    feed: ActivityFeed,
+    backend: Backend,
+    info: IpcBackendInfo,
+    is_there: bool,
+) -> None:
+    feed._anew.setInterval(PATIENCE)
+    backend.backend_info = lambda *, deadline: info  # type: ignore[method-assign]
+    push(backend, BUSY)
+    wait_busy(qtbot, feed, "ses_1")
+    backend.streams[0].end("the server has ended")
+    wait_busy(qtbot, feed)
+    with qtbot.waitSignal(service.backend_identified, timeout=PATIENCE):
+        service._measure()
+    assert feed._anew.isActive() is is_there
 
 
 def test_a_backend_without_events_is_not_asked_for_them_again(

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from opencode_sync.log_thread import finish_log
+
 _SETTLE: Final = 3.0
 _STEP: Final = 0.005
 _FD_FOLDERS: Final = (Path("/proc/self/fd"), Path("/dev/fd"))
@@ -51,6 +53,7 @@ def no_leaks(settle: float = _SETTLE) -> Iterator[None]:
     threads_before = set(threading.enumerate())
     count_before = descriptor_count()
     yield
+    finish_log(settle)  # its thread would stay for a second, in case there is more to log
     deadline = time.monotonic() + settle
     while (new := set(threading.enumerate()) - threads_before) and time.monotonic() < deadline:
         for thread in new:

@@ -81,6 +81,7 @@ class FirstRun(QScrollArea):
         self.problem = plain_label()
         self.bar = QProgressBar()
         self._preferred = self.opencode
+        self._moved: tuple[QWidget | None, QWidget | None] | None = None
         self._prepare_fields(port)
         self.prefer(GatewayKind.OPENCODE if preferred is None else preferred)
         self._connect_buttons()
@@ -120,7 +121,14 @@ class FirstRun(QScrollArea):
             self.tr("Keeps sessions in a file of this program; there is nobody to answer.")
         )
 
+    @property
+    def _buttons(self) -> tuple[QPushButton, ...]:
+        """Those that begin something."""
+        return (self.opencode, self.embedded, self.look, self.connect_button)
+
     def _connect_buttons(self) -> None:
+        for button in (*self._buttons, self.back):
+            button.setAutoDefault(True)  # so that Enter presses the one that has the keyboard
         self.opencode.clicked.connect(lambda: self.gateway_wanted.emit(GatewayKind.OPENCODE))
         self.embedded.clicked.connect(lambda: self.gateway_wanted.emit(GatewayKind.EMBEDDED))
         self.look.clicked.connect(self.look_wanted)
@@ -171,9 +179,8 @@ class FirstRun(QScrollArea):
         row.addWidget(body, 100)
         row.addStretch(1)
         self.setWidget(outer)
-        buttons = (self.opencode, self.embedded, self.look, self.connect_button)
-        width = max(button.sizeHint().width() for button in buttons)
-        for button in buttons:
+        width = max(button.sizeHint().width() for button in self._buttons)
+        for button in self._buttons:
             button.setMinimumWidth(width)
 
     def show_reason(self, text: str) -> None:
@@ -193,10 +200,23 @@ class FirstRun(QScrollArea):
         self._preferred.setFocus()
 
     def set_busy(self, busy: bool) -> None:
-        """Show that a wish is being fulfilled, or that it is not any more."""
+        """Show that a wish is being fulfilled, or that it is not any more.
+
+        Then the button that was pressed has the keyboard again: Qt gives it to the next widget when
+        a button is disabled.
+        """
         self.bar.setVisible(busy)
-        for widget in (self.opencode, self.embedded, self.look, self.connect_button):
-            widget.setEnabled(not busy)
+        pressed = self.focusWidget()
+        for button in self._buttons:
+            button.setEnabled(not busy)
+        if busy:
+            moved = self.focusWidget()
+            self._moved = None if pressed is moved else (pressed, moved)
+        elif self._moved is not None:
+            pressed, moved = self._moved
+            self._moved = None
+            if pressed is not None and self.focusWidget() is moved:
+                pressed.setFocus()
 
     def forget_token(self) -> None:
         """Empty the token's field."""

@@ -74,7 +74,7 @@ class MainWindow(QMainWindow):
         self._lay_out()
         self._make_menus()
         self._connect_parts()
-        self.setWindowTitle(self.tr("OpenCode - Sessions"))
+        self.setWindowTitle(self.tr("Sessions"))  # Qt adds the application's name
         self.setWindowIcon(window_icon())
         self.setMinimumHeight(_LEAST_HEIGHT)  # the width is what the parts need: below 600
         if not self.restoreGeometry(self._settings.geometry):

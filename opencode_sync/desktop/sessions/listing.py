@@ -14,6 +14,9 @@ __all__ = ["PAGE_SIZE", "Listing", "SortOrder"]
 
 PAGE_SIZE: Final = 10
 
+_ID_WORD: Final = 5
+"""Characters of a word that is looked for in ids, too: shorter ones are in most of them."""
+
 
 class SortOrder(Enum):
     """What comes first. The values are kept in the settings."""
@@ -154,7 +157,10 @@ class Listing:
         self._sort()
 
     def search(self, text: str) -> None:
-        """Show the sessions whose title or id holds all of the words; "" shows all."""
+        """Show the sessions whose title holds all of the words; "" shows all.
+
+        Instead of the title a word of five characters or more may be in the id.
+        """
         self._words = list(dict.fromkeys(text.casefold().split()))
         self._page = 0
         self._filter()
@@ -174,5 +180,10 @@ class Listing:
     def _filter(self) -> None:
         found = self._sorted
         for word in self._words:
-            found = [record for record in found if word in record.searched]
+            in_ids = len(word) >= _ID_WORD
+            found = [
+                record
+                for record in found
+                if word in record.searched or (in_ids and word in record.searched_id)
+            ]
         self._matching = found

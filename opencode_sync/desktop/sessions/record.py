@@ -29,7 +29,10 @@ class SessionRecord:
     """Lines added, lines deleted, and files; None when there is no summary."""
 
     searched: str
-    """What a search looks into."""
+    """What a search looks into: the title."""
+
+    searched_id: str
+    """What it looks into for long words."""
 
     by_title: str
     """What the order by title compares."""
@@ -52,7 +55,8 @@ def record_of(session: OcSessionInfo) -> SessionRecord:
         created=time.created,
         updated=time.updated,
         summary=summary,
-        searched=f"{title}\n{session.id}".casefold(),
+        searched=title.casefold(),
+        searched_id=session.id.casefold(),
         by_title=title_key(title),
         info=session,
     )

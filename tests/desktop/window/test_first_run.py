@@ -333,3 +333,36 @@ def test_closing_while_a_gateway_starts_ends_it(
     window.close()
     assert window.service.wait_closed(30)
     assert other.closes >= 1
+
+
+@pytest.mark.parametrize("name", ["opencode", "embedded", "look", "back", "connect_button"])
+def test_enter_presses_the_button_that_has_the_keyboard(
+    qtbot: QtBot, window: MainWindow, name: str
+) -> None:
+    page = window.first_run
+    button = getattr(page, name)
+    button.clicked.disconnect()
+    button.show()
+    button.setFocus()
+    with qtbot.waitSignal(button.clicked, timeout=PATIENCE):
+        qtbot.keyClick(button, Qt.Key.Key_Return)
+
+
+def test_after_a_wish_that_failed_its_button_has_the_keyboard_again(window: MainWindow) -> None:
+    page = window.first_run
+    page.embedded.setFocus()
+    page.set_busy(True)
+    assert not page.embedded.hasFocus()
+    page.set_busy(False)
+    assert page.embedded.hasFocus()
+
+
+def test_who_has_taken_the_keyboard_elsewhere_meanwhile_keeps_it(window: MainWindow) -> None:
+    page = window.first_run
+    page.embedded.setFocus()
+    page.set_busy(True)
+    page.token.setFocus()
+    page.set_busy(False)
+    assert page.token.hasFocus()
+    page.set_busy(False)
+    assert page.token.hasFocus()

@@ -72,6 +72,15 @@ def test_a_search_looks_for_all_words_in_title_and_id_whatever_their_case() -> N
     assert (listing.searching, listing.matching) == (False, 3)
 
 
+def test_a_short_word_is_looked_for_in_titles_only() -> None:
+    """Two digits are in most ids."""
+    listing = listing_of(session(1, "task 12"), session(12, "task 3"), session(13, "task 4"))
+    listing.search("task 12")
+    assert ids(listing) == [1]
+    listing.search("task 00012")
+    assert ids(listing) == [12]
+
+
 def test_a_search_and_an_order_begin_with_the_first_page() -> None:
     listing = listing_of(*(session(each, updated=each) for each in range(25)))
     listing.go_to(2)

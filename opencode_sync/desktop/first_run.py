@@ -213,10 +213,10 @@ class FirstRun(QScrollArea):
             moved = self.focusWidget()
             self._moved = None if pressed is moved else (pressed, moved)
         elif self._moved is not None:
-            pressed, moved = self._moved
+            before, moved = self._moved
             self._moved = None
-            if pressed is not None and self.focusWidget() is moved:
-                pressed.setFocus()
+            if before is not None and self.focusWidget() is moved:
+                before.setFocus()
 
     def forget_token(self) -> None:
         """Empty the token's field."""

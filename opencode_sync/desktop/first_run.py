@@ -213,9 +213,9 @@ class FirstRun(QScrollArea):
             moved = self.focusWidget()
             self._moved = None if pressed is moved else (pressed, moved)
         elif self._moved is not None:
-            before, moved = self._moved
+            before, after = self._moved
             self._moved = None
-            if before is not None and self.focusWidget() is moved:
+            if before is not None and self.focusWidget() is after:
                 before.setFocus()
 
     def forget_token(self) -> None:

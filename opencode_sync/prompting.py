@@ -161,8 +161,10 @@ class StreamingOperations:
             current: Whether the stream begins with what is so now, as far as the other arguments
                 ask for it: ``session.status`` of each session at work, ``permission.asked`` and
                 ``question.asked`` of each question that waits for an answer. These events have
-                ``replayed`` set. Our own gateway's extension: backends that do not know it, an
-                older gateway among them, begin with what happens next.
+                ``replayed`` set. What OpenCode does not say within 10 seconds is left out without a
+                sign, and so is what goes beyond 1000 of them or 32 project folders. Our own
+                gateway's extension: backends that do not know it, an older gateway among them,
+                begin with what happens next.
             timeout: Seconds until the subscription has begun; None for the option's default.
             cancel: Ends the wait, and the stream.
 

@@ -112,11 +112,14 @@ class ChatSide(QObject):
             self._sessions.parts.view.setFocus()
 
     def _on_removed(self, pane: ChatPane, session_id: str) -> None:
-        if session_id == self._open_id:
-            self._open_id = ""
-            if self._new is None or not self._new.is_shown:
-                self._hide(pane)
+        was_open, had_keyboard = session_id == self._open_id, self._has_keyboard(pane)
         pane.forget_session(session_id)  # which would cost money, unseen
+        if was_open:
+            self._open_id = ""
+            is_new_shown = self._new is not None and self._new.is_shown
+            # Whoever was writing to it is told, and their next keys must not act on the list.
+            if not (is_new_shown or had_keyboard):
+                self._hide(pane)
 
     # --- A session that is being created ---
 

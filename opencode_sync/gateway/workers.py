@@ -1,7 +1,8 @@
-"""The threads that run requests: as many as there is work, kept for a while, ended together."""
+"""Threads that run jobs: as many as there is work, kept for a while, ended together."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections import deque
@@ -18,13 +19,18 @@ _IDLE_SECONDS = 5.0
 class WorkerPool:
     """Runs jobs at once, each on a thread of its own for that time.
 
-    No job ever waits behind another, so one that is held up holds up nothing else; how many there
-    may be is for those who submit them to bound. Threads without work end after a few seconds.
-    Any thread may call any method.
+    Without a limit no job ever waits behind another, so one that is held up holds up nothing else;
+    how many there may be is then for those who submit them to bound. Threads without work end after
+    a few seconds. Any thread may call any method.
+
+    Args:
+        name: What the threads' names begin with.
+        limit: How many jobs may run at a time, the others wait in line; None for any number.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, limit: int | None = None) -> None:
         self._name = name
+        self._limit = limit
         self._numbers = itertools.count(1)
         # Guards every attribute below; waited on by workers without a job.
         self._changed = threading.Condition()
@@ -42,6 +48,8 @@ class WorkerPool:
             if self._idle >= len(self._jobs):
                 self._changed.notify()
                 return True
+            if self._limit is not None and len(self._threads) >= self._limit:
+                return True  # for the first that is done with another
             thread = threading.Thread(
                 target=self._work, name=f"{self._name}-{next(self._numbers)}", daemon=True
             )
@@ -54,6 +62,11 @@ class WorkerPool:
                 logger.error("the gateway cannot start another thread: {}", error)
                 return False
             return True
+
+    def withdraw(self, job: Callable[[], object]) -> None:
+        """Do not run a job that still waits in line."""
+        with self._changed, contextlib.suppress(ValueError):
+            self._jobs.remove(job)
 
     def close(self, deadline: Deadline) -> bool:
         """Take no more jobs, and wait for those that run; returns whether all threads ended."""
@@ -83,4 +96,8 @@ class WorkerPool:
                 self._changed.wait_for(lambda: self._jobs or self._closed, _IDLE_SECONDS)
             finally:
                 self._idle -= 1
-            return self._jobs.popleft() if self._jobs else None
+            if self._jobs:
+                return self._jobs.popleft()
+            # In one step with the look: a job that comes now has to find that this one is going.
+            self._threads.discard(threading.current_thread())
+            return None

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from opencode_sync.deadline import NOW
 from opencode_sync.errors import IpcArgumentError
+from opencode_sync.gateway.backends.event_types import EventTypes
 from opencode_sync.testing.fake_store import FakeStore
 from opencode_sync.testing.peer import ServedLink
 from opencode_sync.wire.ext_event_pb2 import (
@@ -29,7 +31,7 @@ Key = tuple[ServedLink, int]
 class _Subscription:
     """Who wants which events."""
 
-    types: tuple[str, ...]
+    types: EventTypes
     session_id: str
     directory: str
 
@@ -41,6 +43,7 @@ class FakeEvents:
         self.store = FakeStore(self._session_changed)
         """Whose changes are events."""
         self._subscriptions: dict[Key, _Subscription] = {}
+        self._parents: dict[str, str] = {}  # of the sessions there are, and were
 
     def emit(self, event: IpcEvent) -> int:
         """Push an event to all who want it; returns to how many."""
@@ -52,8 +55,15 @@ class FakeEvents:
     def subscribe(
         self, key: Key, request: IpcSubscribeRequest, directory: str, current: Iterable[IpcEvent]
     ) -> None:
-        """Begin a subscription, with what is so now if that is asked for."""
-        wanted = _Subscription(tuple(request.types), request.session_id, directory)
+        """Begin a subscription, with what is so now if that is asked for.
+
+        Raises:
+            BackendError: what is asked for cannot be, or there is no such session.
+        """
+        types = EventTypes(request.types)
+        if request.HasField("session_id"):
+            self.store.get_session(request.session_id, deadline=NOW)
+        wanted = _Subscription(types, request.session_id, directory)
         self._subscriptions[key] = wanted
         key[0].send(key[1], IpcSubscribed())
         for event in current if request.current else ():
@@ -78,6 +88,7 @@ class FakeEvents:
             del self._subscriptions[key]
 
     def _session_changed(self, kind: str, session: OcSessionInfo) -> None:
+        self._parents[session.id] = session.parent_id
         properties = {"sessionID": session.id, "info": {"id": session.id, "title": session.title}}
         event = IpcEvent(
             type=kind,
@@ -93,17 +104,15 @@ class FakeEvents:
         self.emit(event)
 
     def _is_wanted(self, event: IpcEvent, wanted: _Subscription) -> bool:
-        types = wanted.types
-        return (
-            (not types or any(_matches(event.type, each) for each in types))
-            and (not wanted.session_id or self._is_below(event.session_id, wanted.session_id))
-            and wanted.directory in ("", event.directory)
-        )
+        if event.type not in wanted.types:
+            return False
+        if wanted.session_id:  # wherever it is, and those below it
+            return self._is_below(event.session_id, wanted.session_id)
+        return "" in (wanted.directory, event.directory) or wanted.directory == event.directory
 
     def _is_below(self, session_id: str, ancestor: str) -> bool:
         while session_id and session_id != ancestor:
-            session = self.store.sessions.get(session_id)
-            session_id = "" if session is None else session.parent_id
+            session_id = self._parents.get(session_id, "")
         return session_id == ancestor
 
 
@@ -133,7 +142,3 @@ def busy_event(session_id: str, directory: str) -> IpcEvent:
     status.type, status.session_id = event.type, session_id
     status.status.thinking.status = "thinking"
     return event
-
-
-def _matches(kind: str, wanted: str) -> bool:
-    return kind.startswith(wanted[:-1]) if wanted.endswith(".*") else kind == wanted

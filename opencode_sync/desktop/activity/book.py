@@ -6,11 +6,9 @@ from collections import Counter
 from typing import Final
 
 from opencode_sync.desktop.activity.events import Asked
+from opencode_sync.desktop.activity.shelf import Shelf
 
 __all__ = ["ActivityBook"]
-
-_MOST_QUESTIONS: Final = 1_000
-"""Open questions that are kept; nobody would answer more."""
 
 
 class ActivityBook:
@@ -21,8 +19,11 @@ class ActivityBook:
         self._ours: set[str] = set()
         self._settling: Counter[str] = Counter()
         self._at_work: set[str] = set()  # by what events say, whoever has them work
-        self._questions: dict[str, Asked] = {}  # by their ids, the oldest first
-        self._parents: dict[str, str] = {}  # "" for a session that has none
+        self._shelf: Final = Shelf()
+        # Answered here, or ended with a run of ours: events that say so late do not ask again. What
+        # is told as it is now begins anew, and is right.
+        self._over: set[str] = set()
+        self._doubtful: set[str] = set()  # was told before events were lost, and not since
 
     # --- What is known ---
 
@@ -34,7 +35,7 @@ class ActivityBook:
     @property
     def waiting(self) -> frozenset[str]:
         """The sessions in which somebody has to answer, also for those that work for them."""
-        return frozenset(self._root(each.session_id) for each in self._questions.values())
+        return self._shelf.roots
 
     def is_ours(self, session_id: str) -> bool:
         """Return whether a run of this window's goes on in a session."""
@@ -44,21 +45,27 @@ class ActivityBook:
         """Return whether another program is known to have a session at work."""
         if session_id in self._ours or session_id in self._settling:
             return False
-        return session_id in self._at_work or session_id in self.waiting
+        return session_id in self._at_work or session_id in self._shelf.roots
 
     def questions_of(self, session_id: str) -> tuple[Asked, ...]:
         """Return the open questions of a session and of those that work for it, oldest first."""
-        return tuple(
-            each for each in self._questions.values() if self._root(each.session_id) == session_id
-        )
+        return self._shelf.of(session_id)
+
+    def is_over(self, question_id: str) -> bool:
+        """Return whether a question was answered here, or has ended with a run of ours."""
+        return question_id in self._over
 
     @property
-    def unplaced(self) -> str | None:
-        """A session that asks, or is above one that does, and nobody has said what is above it."""
-        roots = (self._root(each.session_id) for each in self._questions.values())
-        return next((root for root in roots if root not in self._parents), None)
+    def unplaced(self) -> list[str]:
+        """Sessions that ask, or are above one that does; nobody has said what is above them."""
+        return self._shelf.unplaced
 
-    # --- Our own runs ---
+    @property
+    def lacks_questions(self) -> bool:
+        """Whether some were not kept, and there is room again for those that are still open."""
+        return self._shelf.lacks_some
+
+    # --- Our own runs, and our answers ---
 
     def begin_ours(self, session_id: str) -> None:
         """A run of this window's has begun."""
@@ -74,6 +81,24 @@ class ActivityBook:
         self._settling[session_id] -= 1
         self._settling += Counter()  # drops what has come to nothing
 
+    def close_question(self, question_id: str) -> None:
+        """A question was answered here, or has ended with a run of ours."""
+        self.answer(question_id)
+        self._over.add(question_id)
+
+    def reopen_question(self, question_id: str) -> None:
+        """A run of ours tells of it, so it is open."""
+        self._over.discard(question_id)
+
+    def watch(self, session_id: str) -> None:
+        """Keep room for a session's questions: somebody looks at it."""
+        self._shelf.watched[session_id] += 1
+
+    def unwatch(self, session_id: str) -> None:
+        """End what one ``watch`` has begun."""
+        self._shelf.watched[session_id] -= 1
+        self._shelf.watched += Counter()
+
     # --- What is told ---
 
     def work(self, session_id: str, busy: bool) -> None:
@@ -83,48 +108,52 @@ class ActivityBook:
             return
         self._at_work.discard(session_id)
         # Nobody waits for an answer any more, also where the event that says so was not sent.
-        self._questions = {
-            each.id: each
-            for each in self._questions.values()
-            if session_id not in self._line(each.session_id)
-        }
+        self._doubtful.difference_update(self._shelf.drop_below(session_id))
 
     def ask(self, asked: Asked) -> None:
         """A run waits for an answer. One that is known already stays as it is."""
-        if len(self._questions) < _MOST_QUESTIONS:
-            self._questions.setdefault(asked.id, asked)
+        self._doubtful.discard(asked.id)
+        if asked.id not in self._over:
+            self._shelf.add(asked)
 
     def answer(self, question_id: str) -> None:
         """Nobody waits for the answer to a question any more."""
-        self._questions.pop(question_id, None)
+        self._over.discard(question_id)
+        self._doubtful.discard(question_id)
+        self._shelf.drop(question_id)
 
     def place(self, session_id: str, parent_id: str) -> None:
         """A session works for another one, or for none: ""."""
-        self._parents[session_id] = parent_id
+        self._shelf.place(session_id, parent_id)
 
     def remove(self, session_id: str) -> None:
         """A session is gone."""
         self.work(session_id, busy=False)
-        self._parents.pop(session_id, None)
+        self._shelf.unplace(session_id)
+
+    # --- What may have changed unseen ---
+
+    def doubt_told(self) -> None:
+        """What is so is about to be told again: who is at work, and what is open.
+
+        Questions stay until ``drop_doubtful``, or somebody's answer would go while it is written.
+        """
+        self._at_work.clear()
+        self._over.clear()
+        self._doubtful = self._shelf.begin_anew()
+
+    def drop_doubtful(self) -> None:
+        """Forget what has not been told again."""
+        for question_id in self._doubtful:
+            self._shelf.drop(question_id)
+        self._doubtful.clear()
 
     def forget_told(self) -> None:
-        """Forget what may have changed unseen: it is told again, or there is nobody to tell."""
-        self._at_work.clear()
-        self._questions.clear()
+        """Forget what was told: there is nobody to tell any more."""
+        self.doubt_told()
+        self.drop_doubtful()
 
     def forget_backend(self) -> None:
         """Forget all that was told; our own runs tell of their end themselves."""
         self.forget_told()
-        self._parents.clear()
-
-    # --- Who works for whom ---
-
-    def _line(self, session_id: str) -> list[str]:
-        """Return a session and those above it; each once, whatever they are said to be."""
-        line = [session_id]
-        while (parent := self._parents.get(line[-1])) and parent not in line:
-            line.append(parent)
-        return line
-
-    def _root(self, session_id: str) -> str:
-        return self._line(session_id)[-1]
+        self._shelf.forget_places()

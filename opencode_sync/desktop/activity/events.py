@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
+from opencode_sync.errors import IpcServerError
 from opencode_sync.messages import event_properties
 from opencode_sync.run_events import PermissionAsked, QuestionAsked, run_event
 from opencode_sync.streams import EventStream
 from opencode_sync.types import IpcEvent, OcSessionInfo
+from opencode_sync.wire.ipc_pb2 import IPC_ERROR_CODE_INVALID_MESSAGE
 
 __all__ = [
     "EVENT_TYPES",
@@ -22,6 +24,7 @@ __all__ = [
     "Told",
     "Worked",
     "answered_question",
+    "is_refusal",
     "told_by",
 ]
 
@@ -131,6 +134,14 @@ def answered_question(event: IpcEvent) -> str | None:
     if event.type not in _ANSWERED:
         return None
     return str(event_properties(event).get("requestID", ""))
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Return whether the backend says by this that there is no such question, or session.
+
+    Any other error leaves open what became of the call.
+    """
+    return isinstance(error, IpcServerError) and error.code == IPC_ERROR_CODE_INVALID_MESSAGE
 
 
 def _is_busy(event: IpcEvent) -> bool | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from opencode_sync.desktop.activity.answers import Answers
 from opencode_sync.desktop.activity.book import ActivityBook
 from opencode_sync.desktop.activity.events import (
     EVENT_TYPES,
@@ -20,10 +21,10 @@ from opencode_sync.desktop.activity.events import (
     Told,
     Worked,
 )
+from opencode_sync.desktop.activity.lookups import Lookups
 from opencode_sync.desktop.dispatch.base import Delivery
 from opencode_sync.errors import IpcUnsupportedOperationError
 from opencode_sync.logger import logger
-from opencode_sync.types import OcSessionInfo
 
 if TYPE_CHECKING:
     from opencode_sync.desktop.service import Service
@@ -38,6 +39,9 @@ _ANEW_MS: Final = 2_000
 
 _TOLD_MS: Final = 100
 """In which such a stream has told it: until then nothing that is shown has to go."""
+
+_DOUBT_MS: Final = 3_000
+"""In which it has told all questions, which have to be read: those not among them are over."""
 
 
 class ActivityFeed(QObject):
@@ -75,7 +79,16 @@ class ActivityFeed(QObject):
         self._stream: Delivery | None = None
         self._streams = 0  # how many there have been
         self._is_cut = False  # the backend has ended the stream, and might have another
-        self._lookup: Delivery | None = None
+        self.answers: Final = Answers(service, self)
+        """The user's, to what runs ask."""
+        self.answers.over.connect(self.close_question)
+        self._lookups = Lookups(service, self)
+        self._lookups.found.connect(self._place)
+        self._lookups.wanted.connect(self._look_up)
+        self._doubt = QTimer(self)
+        self._doubt.setSingleShot(True)
+        self._doubt.setInterval(_DOUBT_MS)
+        self._doubt.timeout.connect(self._end_doubt)
         self._anew = QTimer(self)
         self._anew.setSingleShot(True)
         self._anew.setInterval(_ANEW_MS)
@@ -105,6 +118,10 @@ class ActivityFeed(QObject):
         """Return what waits for an answer in a session, its subagents' questions included."""
         return self._book.questions_of(session_id)
 
+    def is_over(self, question_id: str) -> bool:
+        """Return whether a question was answered here, or has ended with a run of ours."""
+        return self._book.is_over(question_id)
+
     # --- What this window does itself, which a backend without events does not tell ---
 
     def run_began(self, session_id: str) -> None:
@@ -124,10 +141,23 @@ class ActivityFeed(QObject):
             self.worked.emit(session_id, True)
         self.changed.emit()
 
-    def answered(self, question_id: str) -> None:
-        """A question was answered here, or it is known that nobody waits for its answer."""
-        self._book.answer(question_id)
+    def close_question(self, question_id: str) -> None:
+        """Nobody waits for the answer to a question any more, whatever is still told of it."""
+        self._book.close_question(question_id)
+        self._look_whether_all()
         self.changed.emit()
+
+    def reopen_question(self, question_id: str) -> None:
+        """A run of ours tells of a question, which is open then."""
+        self._book.reopen_question(question_id)
+
+    def watch(self, session_id: str) -> None:
+        """Somebody looks at a session: its questions are kept, however many others ask."""
+        self._book.watch(session_id)
+
+    def unwatch(self, session_id: str) -> None:
+        """Nobody does any more: once for each ``watch``."""
+        self._book.unwatch(session_id)
 
     # --- The stream ---
 
@@ -140,10 +170,12 @@ class ActivityFeed(QObject):
         """Hear of nothing any more, and know nothing. Does not wait."""
         self._is_cut = False
         self._anew.stop()
+        self._doubt.stop()
         self._streams += 1
-        for each in filter(None, (self._stream, self._lookup)):
-            each.cancel()
-        self._stream = self._lookup = None
+        if self._stream is not None:
+            self._stream.cancel()
+        self._stream = None
+        self._lookups.cancel()
         self._book.forget_backend()
         self.changed.emit()
 
@@ -166,7 +198,8 @@ class ActivityFeed(QObject):
 
         def opened() -> None:
             if number == self._streams:
-                self._book.forget_told()
+                self._book.doubt_told()
+                self._doubt.start()
                 self.listening.emit()
                 QTimer.singleShot(_TOLD_MS, self, self.changed.emit)
 
@@ -196,14 +229,26 @@ class ActivityFeed(QObject):
             elif isinstance(told, Answered):
                 self._book.answer(told.question_id)
             elif isinstance(told, Gap):
-                self._book.forget_told()
+                self._book.doubt_told()
+                self._doubt.start()
                 self.missed.emit()
             else:
                 self._book.ask(told)
         if sessions:
             self.sessions_told.emit(sessions)
+        self._look_whether_all()
         self.changed.emit()
-        self._place_next()
+        self._look_up()
+
+    def _end_doubt(self) -> None:
+        self._book.drop_doubtful()
+        self._look_whether_all()
+        self.changed.emit()
+
+    def _look_whether_all(self) -> None:
+        """Ask anew for questions of which there were too many, once there is room for them."""
+        if self._book.lacks_questions and not self._anew.isActive():
+            self._anew.start()
 
     def _missed(self, count: int) -> None:
         logger.debug("{} events about sessions are missing; what goes on is asked anew", count)
@@ -222,23 +267,9 @@ class ActivityFeed(QObject):
 
     # --- Whose question it is ---
 
-    def _place_next(self) -> None:
-        """Ask whom a session works for that asks something: its beginning may be long ago."""
-        session_id = self._book.unplaced
-        if self._lookup is not None or session_id is None:
-            return
+    def _look_up(self) -> None:
+        self._lookups.look_up(self._book.unplaced)
 
-        def found(session: OcSessionInfo) -> None:
-            placed(session.parent_id)
-
-        def failed(error: BaseException) -> None:
-            logger.debug("whom session {} works for is not known: {}", session_id, error)
-            placed("")
-
-        def placed(parent_id: str) -> None:
-            self._lookup = None
-            self._book.place(session_id, parent_id)
-            self.changed.emit()
-            self._place_next()
-
-        self._lookup = self._service.get_session(session_id, found, failed)
+    def _place(self, session_id: str, parent_id: str) -> None:
+        self._book.place(session_id, parent_id)
+        self.changed.emit()

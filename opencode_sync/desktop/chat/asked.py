@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Final, Literal
 
 from PySide6.QtCore import QObject, Signal
 
 from opencode_sync.desktop.activity.events import Asked, answered_question
-from opencode_sync.desktop.dispatch.base import Delivery
 from opencode_sync.desktop.service import Service
-from opencode_sync.errors import IpcServerError
-from opencode_sync.futures import IpcFutures
 from opencode_sync.messages import ToolCall
 from opencode_sync.run_events import OtherEvent, PermissionAsked, QuestionAsked
 
@@ -34,41 +29,55 @@ class Questions(QObject):
     """
 
     changed = Signal()
-    """Which there are, or that one can be answered again."""
+    """Which there are, or what became of an answer to one."""
 
-    failed = Signal(object)
-    """The exception that an answer has ended with."""
+    def __init__(self, service: Service, session_id: str, parent: QObject | None = None) -> None:
+        """Begin with none.
 
-    def __init__(self, service: Service, parent: QObject | None = None) -> None:
-        """Begin with none."""
+        Args:
+            service: Has the answers, and knows what is over.
+            session_id: Of the conversation.
+            parent: The Qt parent.
+        """
         super().__init__(parent)
-        self._service = service
-        self._calls: dict[str, Delivery] = {}
-        self._own: list[Asked] = []
+        self._activity = service.activity
+        self.answers: Final = service.activity.answers
+        """Those that are on their way, or were taken."""
+        self.session_id: Final = session_id
+        """Of the conversation."""
+        self._own: dict[str, Asked] = {}
         self._told: Sequence[Asked] = ()
-        self._over: set[str] = set()
         self.items: list[Asked] = []
+        self.answers.changed.connect(self._on_answers)
 
     def add(self, asked: Asked) -> None:
         """Take a question of our run's; what was read again after a loss of events may come again.
 
         It is open, then, also if it was thought to be answered.
         """
-        self._over.discard(asked.id)
-        if not any(each.id == asked.id for each in self._own):
-            self._own.append(asked)
+        self._activity.reopen_question(asked.id)
+        self._own.setdefault(asked.id, asked)
         self._update()
 
     def look(self, other: OtherEvent) -> None:
         """Forget a question that somebody else has answered, if the event says so."""
         answered = answered_question(other.event)
         if answered is not None:
-            self._forget(answered)
+            self._close(answered)
 
     def show_told(self, told: Sequence[Asked]) -> None:
         """Have these as well: all that events say to be open, whoever runs what asks."""
         self._told = told
         self._update()
+
+    @property
+    def are_ours(self) -> bool:
+        """Whether a run of ours asks one of them."""
+        return bool(self._own)
+
+    def is_ours(self, asked: Asked) -> bool:
+        """Return whether a run of ours asks this one."""
+        return asked.id in self._own
 
     def waits(self, session_id: str) -> Callable[[ToolCall], bool]:
         """Return what tells of a session's tool calls whether they wait for an answer to these."""
@@ -84,21 +93,34 @@ class Questions(QObject):
 
         return waits
 
-    def clear(self) -> None:
-        """Forget all of them: nobody waits for an answer any more."""
-        self._over.update(each.id for each in self.items)
+    def clear(self, *, unclear: bool = False) -> None:
+        """Forget those of our run's: it is over, and nobody waits for their answers any more.
+
+        Args:
+            unclear: Whether nobody knows what became of the run. Then it may still wait, and who
+                tells so is right.
+        """
+        own, self._own = self._own, {}
+        if not unclear:
+            for question_id in own:
+                self._activity.close_question(question_id)
         self._update()
 
-    def _forget(self, question_id: str) -> None:
-        self._over.add(question_id)
+    def _close(self, question_id: str) -> None:
+        self._activity.close_question(question_id)
         self._update()
+
+    def _on_answers(self) -> None:
+        self._update()
+        self.changed.emit()
 
     def _update(self) -> None:
-        self._own = [each for each in self._own if each.id not in self._over]
-        open_now = {each.id: each for each in (*self._own, *self._told)}
+        is_over = self._activity.is_over
+        self._own = {key: each for key, each in self._own.items() if not is_over(key)}
+        open_now = {each.id: each for each in self._told if not is_over(each.id)} | self._own
         # In their place, so that nothing changes under the hand of somebody who is answering.
         items = [each for each in self.items if open_now.pop(each.id, None) is not None]
-        items = [each for each in (*items, *open_now.values()) if each.id not in self._over]
+        items += open_now.values()
         if items != self.items:
             self.items = items
             self.changed.emit()
@@ -112,7 +134,7 @@ class Questions(QObject):
         message: str | None = None,
     ) -> None:
         """Answer a permission question; the run goes on, or ends, by its own events."""
-        self._reply(
+        self.answers.give(
             asked,
             lambda futures: futures.reply_permission(
                 asked.id, reply, message=message, directory=asked.directory or None
@@ -121,38 +143,13 @@ class Questions(QObject):
 
     def reply_question(self, asked: QuestionAsked, answers: Sequence[Sequence[str]] | None) -> None:
         """Answer what the model asks; None dismisses it."""
-        self._reply(
+        self.answers.give(
             asked,
             lambda futures: futures.reply_question(
                 asked.id, answers, directory=asked.directory or None
             ),
         )
 
-    def _reply(self, asked: Asked, begin: Callable[[IpcFutures], Future[None]]) -> None:
-        self._calls[asked.id] = self._service.call(
-            begin,
-            lambda _: self._replied(asked),
-            functools.partial(self._reply_failed, asked),
-        )
-
-    def _replied(self, asked: Asked) -> None:
-        self._calls.pop(asked.id, None)
-        self._settled(asked)
-
-    def _reply_failed(self, asked: Asked, error: BaseException) -> None:
-        self._calls.pop(asked.id, None)
-        if isinstance(error, IpcServerError):
-            self._settled(asked)  # it came too late
-        else:
-            self.changed.emit()
-        self.failed.emit(error)
-
-    def _settled(self, asked: Asked) -> None:
-        self._forget(asked.id)
-        self._service.activity.answered(asked.id)
-
     def close(self) -> None:
-        """Hear of nothing any more."""
-        for call in self._calls.values():
-            call.cancel()
-        self._calls.clear()
+        """Hear of nothing any more. Answers go on their way all the same."""
+        self.answers.changed.disconnect(self._on_answers)

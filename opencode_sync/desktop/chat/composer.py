@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from PySide6.QtCore import QMimeData, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent, QTextOption
+from PySide6.QtGui import QKeyEvent, QResizeEvent, QTextCursor, QTextOption
 from PySide6.QtWidgets import QLabel, QPlainTextEdit, QWidget
 
 __all__ = ["Composer"]
@@ -68,6 +68,19 @@ class Composer(QPlainTextEdit):
         """See ``QPlainTextEdit``."""
         self._choose_wrapping(_LINE_ENDS.split(text), anew=True)
         super().setPlainText(text)
+
+    def show_draft(self, text: str) -> None:
+        """Have this text and no other, to be gone on with."""
+        self.setPlainText(text)
+        self.moveCursor(QTextCursor.MoveOperation.End)
+
+    def put_in_front(self, text: str) -> None:
+        """Have this text as well, before what is being written, which is not disturbed."""
+        if not self.text.strip():
+            self.show_draft(text)
+            return
+        self._choose_wrapping(_LINE_ENDS.split(text))
+        QTextCursor(self.document()).insertText(f"{text}\n\n")
 
     def insertFromMimeData(self, source: QMimeData) -> None:
         """Take what is pasted or dropped here, if it fits."""

@@ -8,17 +8,19 @@ from typing import Final
 
 from PySide6.QtCore import QObject, Signal
 
+from opencode_sync.desktop.chat.aborts import Aborts
 from opencode_sync.desktop.chat.asked import Questions
 from opencode_sync.desktop.chat.elsewhere import Elsewhere
 from opencode_sync.desktop.chat.entry import Entry
-from opencode_sync.desktop.chat.failures import NoThread
-from opencode_sync.desktop.chat.prompt_run import PromptRun, is_unsent
+from opencode_sync.desktop.chat.failures import NoConnection, NoThread
+from opencode_sync.desktop.chat.prompt_run import PromptRun
 from opencode_sync.desktop.chat.reading import HistoryReading
+from opencode_sync.desktop.chat.sent import SentPrompt
 from opencode_sync.desktop.chat.transcript import Transcript
 from opencode_sync.desktop.chat.usage import Usage
 from opencode_sync.desktop.dispatch.base import Delivery
 from opencode_sync.desktop.service import Service
-from opencode_sync.errors import IpcConnectionError, IpcPromptError, IpcServerError
+from opencode_sync.errors import IpcCancelledError, IpcConnectionError, IpcPromptError
 from opencode_sync.prompts import PromptResult
 from opencode_sync.run_events import (
     OtherEvent,
@@ -48,10 +50,14 @@ class Conversation(QObject):
     """Any of the properties."""
 
     prompt_returned = Signal(str)
-    """The text of a prompt that has reached nobody."""
+    """The text of a prompt of which nobody knows that OpenCode has it."""
 
     def __init__(
-        self, service: Service, session: OcSessionInfo, parent: QObject | None = None
+        self,
+        service: Service,
+        session: OcSessionInfo,
+        aborts: Aborts,
+        parent: QObject | None = None,
     ) -> None:
         """Make a conversation that knows nothing yet; see ``load``."""
         super().__init__(parent)
@@ -61,12 +67,12 @@ class Conversation(QObject):
         self.reading: Final = HistoryReading(service, session.id, self)
         self.reading.changed.connect(self.state_changed)
         self.reading.ended.connect(self._loaded)
-        self.elsewhere: Final = Elsewhere(service, session.id, self)
+        self.elsewhere: Final = Elsewhere(service, session.id, aborts, self)
         """What other programs do in the session."""
         self.elsewhere.changed.connect(self._on_elsewhere)
         self.elsewhere.stop_changed.connect(self.state_changed)
         self.elsewhere.read_wanted.connect(self.load_again)
-        self.questions: Final = Questions(service, self)
+        self.questions: Final = Questions(service, session.id, self)
         self.questions.changed.connect(self._mark_waiting)
         self.elsewhere.asked.connect(self._show_told_questions)
         self._show_told_questions()
@@ -81,8 +87,10 @@ class Conversation(QObject):
         self._closed = False
         self._refresh: Delivery | None = None
         self._run: PromptRun | None = None
-        self._prompt: Entry | None = None
+        self._prompt: SentPrompt | None = None
+        self._unsure: list[SentPrompt] = []  # what the session's messages have to say of them
         self._ran: dict[int, Entry] = {}
+        service.state_changed.connect(self._on_link)
 
     # --- The history ---
 
@@ -103,8 +111,14 @@ class Conversation(QObject):
 
     def _loaded(self, entries: list[Entry]) -> None:
         self._is_stale = False
+        if isinstance(self.run_error, NoConnection):
+            self.run_error = None
+        unsure, self._unsure = self._unsure, []
         self.transcript.load(entries)
         self._on_elsewhere()
+        for prompt in unsure:
+            if not prompt.is_among(entries):
+                self.prompt_returned.emit(prompt.text)
 
     def _on_elsewhere(self) -> None:
         self.transcript.mark_left(at_work=self.elsewhere.active)
@@ -154,10 +168,17 @@ class Conversation(QObject):
         """How long the run has taken so far."""
         return time.monotonic() - self.began
 
-    def send(self, text: str, *, model: str | None, agent: str | None) -> None:
-        """Send a prompt; does nothing unless ``ready``."""
+    def send(self, text: str, *, model: str | None, agent: str | None) -> bool:
+        """Send a prompt, if ``ready``.
+
+        Returns:
+            False when nothing was sent; ``run_error`` says why, unless it has to wait.
+        """
         if not self.ready:
-            return
+            return False
+        if not self._service.client.is_connected:
+            # It would wait for a connection, and go out when nobody thinks of it any more.
+            return self._refuse(NoConnection())
         try:
             self._run = PromptRun(
                 self._service,
@@ -170,19 +191,23 @@ class Conversation(QObject):
                 ended=self._ended,
             )
         except RuntimeError:  # what follows of it needs a thread, and there is none
-            self.run_error = NoThread()
-            self.state_changed.emit()
-            self.prompt_returned.emit(text)
-            return
+            return self._refuse(NoThread())
         if self.reading.give_up():  # what the run says is newer, and the rest can wait for its end
             self._is_stale = True
         self._service.activity.run_began(self.session.id)
-        self._prompt = self.transcript.add_prompt(text)
+        before = tuple(self.transcript.entries)
+        self._prompt = SentPrompt(self.transcript.add_prompt(text), before)
         self._ran = {}
         self.run_error, self.retry, self.missed = None, None, 0
         self.began = self._run.began
         self.transcript_changed.emit()
         self.state_changed.emit()
+        return True
+
+    def _refuse(self, why: Exception) -> bool:
+        self.run_error = why
+        self.state_changed.emit()
+        return False
 
     def stop(self) -> None:
         """Abort the run, whoever has begun it; what it has said stays.
@@ -198,6 +223,11 @@ class Conversation(QObject):
             self._run.stop()
             self.questions.clear()
             self.state_changed.emit()
+
+    def _on_link(self) -> None:
+        # What was not sent by now would wait for the next connection, and for another backend's.
+        if self._run is not None and not self._service.client.is_connected:
+            self._run.cancel()
 
     def _miss(self, number: int) -> None:
         self.missed += number
@@ -241,24 +271,30 @@ class Conversation(QObject):
     def _ended(self, result: PromptResult | None, error: BaseException | None) -> None:
         stopped = self.stopping
         self._run = self.retry = None
-        self.questions.clear()
+        self.questions.clear(unclear=error is not None and not isinstance(error, IpcPromptError))
         self._service.activity.run_ended(self.session.id)
+        prompt, self._prompt = self._prompt, None
+        # As events say it: the id that a result names the gateway has given to it itself.
+        arrived = prompt is not None and prompt.arrived
         if isinstance(error, IpcPromptError):
             result = error.partial
         if result is not None:
             settled = self.transcript.settle(result.messages, result.user_message_id)
             self._ran |= {entry.key: entry for entry in settled}
-        if error is not None and not stopped:
-            self.run_error = error
-            self._give_back(error)
-            if result is None:
-                self._mark_cut()
-        self._prompt = None
+        if error is not None:
+            if not stopped:
+                # Not by the user, so by ``_on_link``.
+                unsent = isinstance(error, IpcCancelledError) and not error.request_sent
+                self.run_error = NoConnection() if unsent else error
+                if result is None:
+                    self._mark_cut()
+            if prompt is not None and not (arrived or (result is not None and result.messages)):
+                self._look_for(prompt, error)
         self.transcript_changed.emit()
         self.state_changed.emit()
         # What became of a run that was aborted only OpenCode can tell.
-        unclear = error is not None and not isinstance(error, IpcConnectionError) and self._ran
-        if unclear or self._is_stale:
+        unclear = error is not None and not isinstance(error, IpcConnectionError)
+        if (unclear and (self._ran or self._unsure)) or self._is_stale:
             self.load()
         self.refresh_session()
 
@@ -268,14 +304,13 @@ class Conversation(QObject):
         for entry in answers[-1:]:
             entry.cut = not entry.complete
 
-    def _give_back(self, error: BaseException) -> None:
-        """Return a prompt that cannot have reached OpenCode to whoever wrote it."""
-        prompt = self._prompt
-        # An error of the gateway's is a refusal as long as nothing has come of the prompt.
-        refused = isinstance(error, IpcServerError) and not self._ran
-        if prompt is not None and not prompt.id and (refused or is_unsent(error)):
-            self.transcript.remove(prompt)
+    def _look_for(self, prompt: SentPrompt, error: BaseException) -> None:
+        """Return a prompt that OpenCode cannot have, or look for it where it has to be."""
+        if prompt.cannot_have_arrived(error, was_answered=bool(self._ran)):
+            self.transcript.remove(prompt.entry)
             self.prompt_returned.emit(prompt.text)
+        else:
+            self._unsure.append(prompt)
 
     @property
     def run_usage(self) -> Usage:
@@ -307,3 +342,7 @@ class Conversation(QObject):
             self._run.close()
             self._run = None
             self._service.activity.run_ended(self.session.id)
+        if self._prompt is not None and not self._prompt.arrived:
+            self._unsure.append(self._prompt)
+        for prompt in self._unsure:  # rather kept twice than lost
+            self.prompt_returned.emit(prompt.text)

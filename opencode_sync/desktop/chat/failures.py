@@ -7,7 +7,18 @@ from PySide6.QtCore import QCoreApplication
 from opencode_sync.desktop.chat.words import line
 from opencode_sync.errors import IpcError, IpcPromptError
 
-__all__ = ["NoThread", "answer_failure", "retry_hint", "run_failure", "stop_failure"]
+__all__ = [
+    "NoConnection",
+    "NoThread",
+    "answer_failure",
+    "retry_hint",
+    "run_failure",
+    "stop_failure",
+]
+
+
+class NoConnection(Exception):
+    """There was no connection for a prompt, which was not sent."""
 
 
 class NoThread(Exception):
@@ -17,6 +28,10 @@ class NoThread(Exception):
 def run_failure(error: BaseException) -> str:
     """Return why a run failed."""
     translate = QCoreApplication.translate
+    if isinstance(error, NoConnection):
+        return translate(
+            "failures", "The message was not sent: there is no connection to the backend now."
+        )
     if isinstance(error, NoThread):
         said = translate("failures", "The message was not sent: the system has no thread to spare.")
         return f"{said} {retry_hint()}"

@@ -17,14 +17,25 @@ __all__ = ["Focus"]
 class Focus:
     """Moves the keyboard where the user expects it, and nowhere else. For the Qt thread."""
 
-    def __init__(self, composer: Composer, questions: QuestionArea, choices: Choices) -> None:
-        """Look after these, which follow each other by the tab key."""
+    def __init__(
+        self, history: QWidget, composer: Composer, questions: QuestionArea, choices: Choices
+    ) -> None:
+        """Look after these.
+
+        Args:
+            history: Takes no text, and no key in it does anything but scroll.
+            composer: The first of those that follow each other by the tab key.
+            questions: The next.
+            choices: The last.
+        """
+        self._history = history
         self._composer = composer
         self._questions = questions
         self._choices = choices
         self._form: QWidget | None = None
         self._taken_from: QWidget | None = None  # until it is known whether there is a model
         questions.answered.connect(composer.setFocus)
+        questions.going.connect(self._leave)
 
     def take(self) -> None:
         """Have the keyboard in the message box, at once: whoever has chosen a session types."""
@@ -41,7 +52,7 @@ class Focus:
         """Have what is asked come next, or now if a run of ours asks and nothing is being written.
 
         Args:
-            of_ours: Whether a run of ours goes on. Who looks on at others' has not asked for it.
+            of_ours: Whether a run of ours asks. Who looks on at others' has not asked for it.
         """
         if self._questions.form is self._form:
             return
@@ -52,3 +63,15 @@ class Focus:
         # What is being typed must not become an answer, nor what is done elsewhere in the window.
         if of_ours and stops and self._composer.hasFocus() and not self._composer.text:
             stops[0].setFocus()
+
+    def _leave(self, is_writing: bool) -> None:
+        """Leave a form that goes by itself. What is being typed must not be sent as a prompt."""
+        stops = self._questions.focus_stops
+        if is_writing:
+            self._history.setFocus()
+        elif stops:
+            stops[0].setFocus()
+        elif self._composer.isEnabled() and not self._composer.text:
+            self._composer.setFocus()
+        else:
+            self._history.setFocus()

@@ -63,8 +63,8 @@ class PaneParts(QWidget):
         self.stop_button.setToolTip(self.tr("Stop the run (Esc)"))
         self.usage = self._label()
         self.usage.setAccessibleName(self.tr("Tokens and cost"))
-        self.focus = Focus(self.composer, self.questions, self.choices)
-        self.placeholder = self._label(self.tr("Choose a session to see its conversation."))
+        self.focus = Focus(self.history, self.composer, self.questions, self.choices)
+        self.placeholder = self._label()
         self.placeholder.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._pages = QStackedLayout(self)
         self._pages.addWidget(self.placeholder)
@@ -98,9 +98,13 @@ class PaneParts(QWidget):
         """Show the conversation's parts, or that none is chosen."""
         self._pages.setCurrentIndex(1 if has_conversation else 0)
 
+    def show_placeholder(self, text: str = "") -> None:
+        """Have this stand where there is no conversation; "" for what to do about that."""
+        self.placeholder.setText(text or self.tr("Choose a session to see its conversation."))
+
     def fit(self) -> None:
         """Leave a question the room that it needs."""
-        self.usage.setVisible(self.questions.form is None or self.height() >= _LOW)
+        self.usage.setVisible(self.questions.isHidden() or self.height() >= _LOW)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """See ``QWidget``."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QSettings, Qt, Signal
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtCore import QSettings, Qt, QTimer, Signal
+from PySide6.QtGui import QKeySequence, QShortcut, QTextCursor
 from PySide6.QtWidgets import QApplication, QWidget
 
 from opencode_sync.desktop.chat.closing import ClosingQuestion
@@ -58,6 +58,7 @@ class ChatPane(PaneParts):
         self._talks = Talks(service, self)
         self._written = Written(self.composer, settings)
         self._before: OcSessionInfo | None = None  # what was shown before a session to come
+        self._sends_soon = False  # as soon as it can, unless something else is typed or shown
         self._closed = False
         self.closing = ClosingQuestion(self)
         self._connect()
@@ -67,7 +68,7 @@ class ChatPane(PaneParts):
 
     def _connect(self) -> None:
         self.composer.submitted.connect(self.send)
-        self.composer.textChanged.connect(self._show_buttons)
+        self.composer.textChanged.connect(self._on_text)
         self.send_button.clicked.connect(self.send)
         self.stop_button.clicked.connect(self.stop)
         self.run_bar.stop_button.clicked.connect(self.stop)
@@ -82,7 +83,8 @@ class ChatPane(PaneParts):
         talks.questions_changed.connect(self._on_questions)
         talks.prompt_returned.connect(self._written.give_back)
         talks.run_changed.connect(self._on_run)
-        talks.failed.connect(self.failed)
+        self.questions.unsent.connect(self._take_unsent)
+        self._service.activity.answers.failed.connect(self.failed)
         for key, act in ((Qt.Key.Key_Escape, self._escape), ("Ctrl+L", self.left.emit)):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -156,6 +158,7 @@ class ChatPane(PaneParts):
         return self._written.session_id == NEW
 
     def _leave_for(self, session: OcSessionInfo | None) -> None:
+        self._sends_soon = False
         self._written.move_to(None if session is None else session.id)
         self._show(session)
 
@@ -165,6 +168,7 @@ class ChatPane(PaneParts):
             self._before = None
         talk = self._talks.show(session)
         self.show_page(self._is_new or talk is not None)
+        self.show_placeholder()
         self.history.show_transcript(None if talk is None else talk.transcript)
         self._show_questions()
         self._show_state()
@@ -178,13 +182,33 @@ class ChatPane(PaneParts):
         self._talks.update(session)
 
     def forget_session(self, session_id: str) -> None:
-        """End and drop whatever there is of a session that does not exist any more."""
+        """End and drop whatever there is of a session that does not exist any more.
+
+        What was written for it is in the message box of the next new one. Whoever was writing it
+        is told so, and what they go on to type does nothing.
+        """
         if self._before is not None and session_id == self._before.id:
             self._before = None
-        if self.session_id == session_id:
+        is_shown = self.session_id == session_id
+        had_keyboard = self.isAncestorOf(self.window().focusWidget() or self)
+        if is_shown:
             self.show_session(None)
-        self._written.forget(session_id)
-        self._talks.end_run(session_id)
+        self._talks.end_run(session_id)  # which may return its prompt
+        unsent = self.questions.forget(session_id)
+        if unsent:
+            self._written.give_back(session_id, unsent)
+        was_written = self._written.leave_behind(session_id)
+        if is_shown:
+            self.show_placeholder(self._gone(was_written=was_written))
+            if had_keyboard:
+                self.placeholder.setFocus()
+
+    def _gone(self, *, was_written: bool) -> str:
+        said = self.tr("This session was deleted.")
+        if was_written:
+            offer = self.tr("What you had written is in the next new session (Ctrl+N), not sent.")
+            said = f"{said}\n{offer}"
+        return said
 
     def reload(self) -> None:
         """Read the shown session's messages again, and what there is to choose."""
@@ -199,14 +223,32 @@ class ChatPane(PaneParts):
     # --- What the user does ---
 
     def send(self) -> None:
-        """Send what is written, unless that has to wait."""
+        """Send what is written, or as soon as there is a session whose messages are known.
+
+        A run that goes on, or is being ended, is not waited for.
+        """
         talk = self._talks.shown
         text = self.composer.text
-        if talk is None or not talk.ready or self._no_model or not text.strip():
+        if self._no_model or not text.strip():
             return
-        self.composer.clear()
-        self.history.show_end()
-        talk.send(text, model=self.models.value, agent=self.agents.value)
+        if talk is None or not talk.ready:
+            reads = talk is not None and not talk.running and not talk.stopping
+            self._sends_soon = self._is_new or reads
+            self._show_state()
+            return
+        self._sends_soon = False
+        if talk.send(text, model=self.models.value, agent=self.agents.value):
+            self.composer.clear()
+            self.history.show_end()
+
+    def _send_now(self) -> None:
+        if self._sends_soon:
+            self._sends_soon = False
+            self.send()
+
+    def _on_text(self) -> None:
+        self._sends_soon = False
+        self._show_state()
 
     def stop(self) -> None:
         """Abort the run in the shown session, whoever has begun it."""
@@ -232,7 +274,7 @@ class ChatPane(PaneParts):
             close: Tries it again, once the user has agreed to end what is running.
         """
         running = self._talks.running.values()
-        asking = any(talk.questions.items for talk in running)
+        asking = any(talk.questions.are_ours for talk in running)
         return self.closing.may_close(close, running=bool(running), asking=asking)
 
     # --- What a conversation says ---
@@ -246,7 +288,7 @@ class ChatPane(PaneParts):
         if talk is self._talks.shown:
             self._show_questions()
             self._show_state()
-        if talk.questions.items and talk.running:
+        if talk.questions.are_ours:
             QApplication.alert(self.window())
 
     # --- Showing it ---
@@ -258,7 +300,7 @@ class ChatPane(PaneParts):
     def _show_state(self) -> None:
         talk = self._talks.shown
         if self._is_new:
-            self.run_bar.show_creating()
+            self.run_bar.show_creating(sends=self._sends_soon)
             self.title.setText(self.tr("New session"))
             self.usage.clear()
         else:
@@ -270,6 +312,10 @@ class ChatPane(PaneParts):
             if talk.began:
                 said.insert(0, self.tr("Run: {0}").format(talk.run_usage.text()))
             self.usage.setText(" · ".join(said))
+            if self._load_error is not None:
+                self._sends_soon = False  # who sees that may want something else
+            elif self._sends_soon and talk.ready:
+                QTimer.singleShot(0, self, self._send_now)
         self._show_notice()
 
     def _show_buttons(self) -> None:
@@ -290,12 +336,18 @@ class ChatPane(PaneParts):
 
     def _show_questions(self) -> None:
         talk = self._talks.shown
-        had_focus = self.questions.isAncestorOf(QApplication.focusWidget() or self)
         self.questions.show_questions(None if talk is None else talk.questions)
-        if had_focus and self.questions.form is None:
-            self.composer.setFocus()
         self.fit()
-        self.focus.question_changed(of_ours=talk is not None and talk.running)
+        form = self.questions.form
+        is_ours = form is not None and talk is not None and talk.questions.is_ours(form.asked)
+        self.focus.question_changed(of_ours=is_ours)
+
+    def _take_unsent(self, text: str) -> None:
+        """Have in the message what was written for an answer to which nobody listens any more."""
+        there = self.composer.text
+        self.composer.setPlainText(f"{there}\n\n{text}" if there.strip() else text)
+        self.composer.moveCursor(QTextCursor.MoveOperation.End)
+        self.fit()
 
     @property
     def _no_model(self) -> bool:
@@ -321,13 +373,13 @@ class ChatPane(PaneParts):
     def shutdown(self) -> None:
         """Abort all runs, remember what was not sent, and hear of nothing any more.
 
-        Does not wait, nor write to the disk: whoever has the settings does. Idempotent.
+        Does not wait. What is remembered reaches the disk with the settings. Idempotent.
         """
         if self._closed:
             return
         self._closed = True
+        self._talks.close()  # which may return prompts
         self._written.save()
-        self._talks.close()
         self.choices.close_calls()
         self.run_bar.show_conversation(None)
         self.setEnabled(False)

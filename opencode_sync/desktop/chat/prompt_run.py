@@ -83,6 +83,10 @@ class PromptRun:
     def stop(self) -> None:
         """Abort it; its end is told all the same."""
         self.stopping = True
+        self.cancel()
+
+    def cancel(self) -> None:
+        """As ``stop``, but not by the user's wish."""
         self._stop.cancel()
 
     def close(self) -> None:

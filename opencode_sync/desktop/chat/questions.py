@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QFrame,
     QGroupBox,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
@@ -24,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from opencode_sync.desktop.chat.excerpt import shortened
+from opencode_sync.desktop.chat.form import Form, Stage, plain_label
 from opencode_sync.desktop.chat.permission_text import permission_text
 from opencode_sync.desktop.chat.texts import PlainText
 from opencode_sync.desktop.chat.words import caption, hint, line
@@ -48,7 +48,7 @@ _QUESTIONS: Final = 20
 """Questions that are shown at once."""
 
 
-class PermissionForm(QFrame):
+class PermissionForm(Form):
     """Whether a tool may do something."""
 
     replied = Signal(str, str)
@@ -56,9 +56,8 @@ class PermissionForm(QFrame):
 
     def __init__(self, asked: PermissionAsked, parent: QWidget | None = None) -> None:
         """Ask."""
-        super().__init__(parent)
-        self.setFrameShape(QFrame.Shape.StyledPanel)
-        column = QVBoxLayout(self)
+        super().__init__(asked, parent)
+        column = self.column
         said = self.tr("The model asks for permission: {0}").format(line(asked.permission))
         column.addWidget(_title(said, self))
         self.about = _Box(self.tr("What is asked for"), self)
@@ -71,7 +70,7 @@ class PermissionForm(QFrame):
             (shown.details, self.tr("Also said by the tool, and not shown: {0} more.")),
         ):
             if count:
-                column.addWidget(_label(left_out.format(count), self))
+                column.addWidget(plain_label(left_out.format(count), self))
         self.once = QPushButton(self.tr("Allow &once"), self)
         self.always = QPushButton(self.tr("&Always allow"), self)
         self.always.setToolTip(self.tr("From now on, in every session of the project"))
@@ -79,24 +78,30 @@ class PermissionForm(QFrame):
         self.why = QLineEdit(self)
         self.why.setPlaceholderText(self.tr("Or write what to do instead, and press Enter"))
         self.why.setAccessibleName(self.tr("What the model is told when you reject"))
-        row = QHBoxLayout()
-        for each in (self.once, self.always, self.reject):
-            each.setAutoDefault(False)
-            row.addWidget(each)
-        row.addStretch(1)
-        column.addLayout(row)
+        self.fields = [self.why]
+        self.add_buttons(self.once, self.always, self.reject)
+        column.addWidget(self.buttons)
         column.addWidget(self.why)  # a line of its own, or the hint in it is cut
+        column.addWidget(self.over)
         self.once.clicked.connect(lambda: self._reply("once"))
         self.always.clicked.connect(lambda: self._reply("always"))
         self.reject.clicked.connect(lambda: self._reply("reject"))
         self.why.returnPressed.connect(lambda: self._reply("reject"))
 
+    def set_stage(self, stage: Stage) -> None:
+        """See ``Form``; what is left of it is small."""
+        super().set_stage(stage)
+        self.about.setVisible(stage is not Stage.OVER)
+
     def _reply(self, reply: Literal["once", "always", "reject"]) -> None:
-        self.replied.emit(reply, self.why.text().strip() if reply == "reject" else "")
-        self.setEnabled(False)  # until the answer has got through, or has not
+        if self.takes_answer:
+            message = self.why.text().strip() if reply == "reject" else ""
+            self.answering.emit()
+            self.set_stage(Stage.SENT)
+            self.replied.emit(reply, message)
 
 
-class QuestionForm(QFrame):
+class QuestionForm(Form):
     """What the model asks."""
 
     replied = Signal(object)
@@ -104,8 +109,7 @@ class QuestionForm(QFrame):
 
     def __init__(self, asked: QuestionAsked, parent: QWidget | None = None) -> None:
         """Ask."""
-        super().__init__(parent)
-        self.setFrameShape(QFrame.Shape.StyledPanel)
+        super().__init__(asked, parent)
         inside = QWidget(self)
         items = QVBoxLayout(inside)
         items.setContentsMargins(0, 0, 0, 0)
@@ -116,24 +120,26 @@ class QuestionForm(QFrame):
             each.changed.connect(self._check)
         if self._left_out:
             more = self.tr("{0} questions more are not shown, and stay without an answer.")
-            items.addWidget(_label(more.format(self._left_out), inside))
+            items.addWidget(plain_label(more.format(self._left_out), inside))
         self.area = _Area(inside, self)
         self.answer = QPushButton(self.tr("&Answer"), self)
-        self.answer.setAutoDefault(False)
         self.dismiss = QPushButton(self.tr("&Dismiss"), self)
-        self.dismiss.setAutoDefault(False)
         self.dismiss.setToolTip(self.tr("The run ends without an answer"))
-        row = QHBoxLayout()
-        row.addWidget(self.answer)
-        row.addWidget(self.dismiss)
-        row.addStretch(1)
-        column = QVBoxLayout(self)
+        self.fields = [each.other for each in self.items if each.other is not None]
+        self.add_buttons(self.answer, self.dismiss)
+        column = self.column
         column.addWidget(_title(self.tr("The model asks"), self))
         column.addWidget(self.area)
-        column.addLayout(row)
+        column.addWidget(self.buttons)
+        column.addWidget(self.over)
         self.answer.clicked.connect(lambda: self._reply(self._answers()))
         self.dismiss.clicked.connect(lambda: self._reply(None))
         self._check()
+
+    @property
+    def is_touched(self) -> bool:
+        """See ``Form``."""
+        return any(each.answers for each in self.items)
 
     def _check(self) -> None:
         self.answer.setEnabled(all(each.answers for each in self.items))
@@ -142,8 +148,10 @@ class QuestionForm(QFrame):
         return [each.answers for each in self.items] + [[] for _ in range(self._left_out)]
 
     def _reply(self, answers: Sequence[Sequence[str]] | None) -> None:
-        self.replied.emit(answers)
-        self.setEnabled(False)
+        if self.takes_answer:
+            self.answering.emit()
+            self.set_stage(Stage.SENT)
+            self.replied.emit(answers)
 
 
 class _Box(PlainText):
@@ -192,7 +200,7 @@ class _Item(QGroupBox):
     def __init__(self, item: QuestionItem, parent: QWidget) -> None:
         super().__init__(caption(item.header), parent)
         column = QVBoxLayout(self)
-        column.addWidget(_label(printable_block(shortened(item.question, *_QUESTION)), self))
+        column.addWidget(plain_label(printable_block(shortened(item.question, *_QUESTION)), self))
         self._several = item.multiple
         options = item.options[:_OPTIONS]
         self._labels = [option.label for option in options]
@@ -207,7 +215,7 @@ class _Item(QGroupBox):
             column.addWidget(button)
         if len(item.options) > len(options):
             more = self.tr("{0} possible answers more are not shown.")
-            column.addWidget(_label(more.format(len(item.options) - len(options)), self))
+            column.addWidget(plain_label(more.format(len(item.options) - len(options)), self))
         self.other: QLineEdit | None = None
         if item.custom or not item.options:
             self.other = QLineEdit(self)
@@ -236,15 +244,8 @@ class _Item(QGroupBox):
         return [*chosen, other] if self._several else [other]
 
 
-def _label(text: str, parent: QWidget) -> QLabel:
-    label = QLabel(text, parent)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setWordWrap(True)
-    return label
-
-
 def _title(text: str, parent: QWidget) -> QLabel:
-    label = _label(text, parent)
+    label = plain_label(text, parent)
     font = label.font()
     font.setBold(True)
     label.setFont(font)

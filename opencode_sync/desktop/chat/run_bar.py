@@ -68,11 +68,18 @@ class RunBar(QWidget):
         self._conversation = conversation
         self._tell()
 
-    def show_creating(self) -> None:
-        """Tell that there is no conversation yet."""
+    def show_creating(self, *, sends: bool) -> None:
+        """Tell that there is no conversation yet.
+
+        Args:
+            sends: Whether a message goes out when there is one.
+        """
         self._conversation = None
         self._clock.stop()
-        self._say(self.tr("Creating the session…"), at_work=True)
+        said = self.tr("Creating the session…")
+        if sends:
+            said = self.tr("{0} Your message will be sent then.").format(said)
+        self._say(said, at_work=True)
 
     def _say(self, said: str, *, at_work: bool) -> None:
         talk = self._conversation
@@ -119,14 +126,19 @@ class RunBar(QWidget):
         if talk.stopping:
             return self.tr("Stopping another program's run…")
         if talk.questions.items:
-            return self.tr("Another program's run waits for an answer")
+            return self._asking_elsewhere()
         return self.tr("Another program is at work in this session…")
+
+    def _asking_elsewhere(self) -> str:
+        return self.tr("Another program's run waits for an answer")
 
     def _doing(self, talk: Conversation) -> str:
         if talk.stopping:
             return self.tr("Stopping…")
-        if talk.questions.items:
+        if talk.questions.are_ours:
             return self.tr("Waiting for your answer")
+        if talk.questions.items:  # ours has to wait for the end of that
+            return self._asking_elsewhere()
         if talk.retry is not None:
             refused = self.tr("The provider refused: {0}").format(line(talk.retry.message, 300))
             when = _clock(talk.retry.next_at)

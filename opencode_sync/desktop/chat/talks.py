@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
 
+from opencode_sync.desktop.chat.aborts import Aborts
 from opencode_sync.desktop.chat.conversation import Conversation
 from opencode_sync.desktop.chat.entry import Entry
 from opencode_sync.desktop.service import Service
@@ -30,9 +31,6 @@ class Talks(QObject):
     prompt_returned = Signal(str, str)
     """The id of a session, and the text of a prompt in it that has reached nobody."""
 
-    failed = Signal(object)
-    """Why an answer to a question did not get through."""
-
     run_changed = Signal(str, bool)
     """The id of a session, and whether a run of ours goes on in it."""
 
@@ -40,6 +38,7 @@ class Talks(QObject):
         """Begin without any."""
         super().__init__(parent)
         self._service = service
+        self._aborts = Aborts(service, self)
         self.shown: Conversation | None = None
         self.running: dict[str, Conversation] = {}
         """By the ids of their sessions."""
@@ -55,13 +54,12 @@ class Talks(QObject):
         return self.shown
 
     def _begin(self, session: OcSessionInfo) -> Conversation:
-        talk = Conversation(self._service, session, self)
+        talk = Conversation(self._service, session, self._aborts, self)
         talk.state_changed.connect(lambda: self._on_state(talk))
         talk.transcript_changed.connect(lambda: self._on_transcript(talk))
         talk.entry_changed.connect(lambda entry: self._on_entry(talk, entry))
         talk.questions.changed.connect(lambda: self.questions_changed.emit(talk))
         talk.prompt_returned.connect(lambda text: self.prompt_returned.emit(talk.session.id, text))
-        talk.questions.failed.connect(self.failed)
         return talk
 
     def _leave(self, talk: Conversation) -> None:
@@ -93,6 +91,7 @@ class Talks(QObject):
         for talk in talks.values():
             talk.close()
         self.running.clear()
+        self._aborts.close()
 
     def _on_state(self, talk: Conversation) -> None:
         session_id = talk.session.id

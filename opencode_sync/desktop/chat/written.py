@@ -39,7 +39,7 @@ class Written:
         self._keep()
         self._session_id = session_id
         text = "" if session_id is None else self._drafts.take(session_id)
-        self._composer.setPlainText(text)
+        self._composer.show_draft(text)
 
     def bring_to(self, session_id: str) -> None:
         """The new session is there: what was written for it stays in the box.
@@ -62,15 +62,27 @@ class Written:
             self._drafts.keep(session_id, self._drafts.take(session_id) or text)
 
     def give_back(self, session_id: str, text: str) -> None:
-        """Take a text that was sent and has reached nobody, unless there is a newer one."""
-        if session_id != self._session_id:
-            self._drafts.keep(session_id, self._drafts.take(session_id) or text)
-        elif not self._composer.text.strip():
-            self._composer.setPlainText(text)
+        """Take a text that was sent and has reached nobody; what is newer stands after it."""
+        if session_id == self._session_id:
+            self._composer.put_in_front(text)
+        else:
+            self._drafts.put_in_front(session_id, text)
 
-    def forget(self, session_id: str) -> None:
-        """Drop what was written for a session that does not exist any more."""
-        self._drafts.take(session_id)
+    def leave_behind(self, session_id: str) -> bool:
+        """Have what was written for a session that is gone wait for the next new one.
+
+        Not in the box of one that is being created: it would be sent there unseen.
+
+        Args:
+            session_id: Which is not shown any more.
+
+        Returns:
+            Whether there was something.
+        """
+        text = self._drafts.take(session_id)
+        if text.strip():
+            self._drafts.put_in_front(NEW, text)
+        return bool(text.strip())
 
     def save(self) -> None:
         """Put all that was not sent into the settings. Does not write to the disk."""
@@ -78,9 +90,12 @@ class Written:
         self._drafts.save()
 
     def _keep(self) -> None:
-        if self._session_id is not None:
+        if self._session_id == NEW:
+            # Where something may have come to lie meanwhile; see ``leave_behind``.
+            self._drafts.put_in_front(NEW, self._composer.text)
+        elif self._session_id is not None:
             self._drafts.keep(self._session_id, self._composer.text)
 
     def _fill(self, text: str) -> None:
         if text:
-            self._composer.setPlainText(text)
+            self._composer.show_draft(text)

@@ -236,10 +236,15 @@ class EmbeddedBackend(Backend):
         Nothing is ever at work here, so there is nothing that ``request.current`` would tell.
         """
         types = EventTypes(request.types)
-        session_id = None
-        if request.HasField("session_id"):
-            session_id = self.get_session(request.session_id, deadline=deadline).id
-        return self._events.subscribe(types, session_id, sink)
+        if not request.HasField("session_id"):
+            return self._events.subscribe(types, None, sink)
+        session_id = check_session_id(request.session_id)
+        return self._events.subscribe(
+            types,
+            session_id,
+            sink,
+            check=lambda: self.get_session(session_id, deadline=deadline),
+        )
 
     # The application's settings
 

@@ -58,13 +58,21 @@ class SessionEvents(Generic[_Row]):
             for each in followers:
                 each.end(_CLOSED)
 
-    def subscribe(self, types: EventTypes, session_id: str | None, sink: EventSink) -> Subscription:
+    def subscribe(
+        self,
+        types: EventTypes,
+        session_id: str | None,
+        sink: EventSink,
+        check: Callable[[], object] = lambda: None,
+    ) -> Subscription:
         """Have changes go to a sink from now on.
 
         Args:
             types: Which types are wanted.
             session_id: Only those of this session; None for all.
             sink: Gets them.
+            check: Called when no change is passed over any more, and before the sink is opened.
+                What it raises comes out, and there is no subscription.
 
         Raises:
             BackendError: the store is not open.
@@ -72,9 +80,16 @@ class SessionEvents(Generic[_Row]):
         follower = _Follower(self, types, session_id, sink)
         with self._delivery:
             if not self._open:
-                raise BackendError(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, _CLOSED)
-            sink.opened()
+                raise _closed()
+            # First of all, for a change is told to those who are here when it is on the disk.
             self._followers += (follower,)
+        try:
+            check()  # may wait for the disk, so nothing is held
+            with self._delivery:
+                follower.open()
+        except BaseException:
+            follower.close()
+            raise
         return follower
 
     def committed(self, kind: str, row: _Row) -> None:
@@ -116,6 +131,7 @@ class _Follower:
         self._types = types
         self._session_id = session_id
         self._sink = sink
+        self._kept: list[IpcEvent] | None = []  # until it is opened
         self._over = False
 
     def close(self) -> None:
@@ -125,14 +141,32 @@ class _Follower:
 
     # With the delivery held...
 
+    def open(self) -> None:
+        """Tell the sink that it has begun, and what has come since.
+
+        Raises:
+            BackendError: the store was closed meanwhile.
+        """
+        if self._over:
+            raise _closed()
+        self._sink.opened()
+        kept, self._kept = self._kept or (), None
+        for event in kept:
+            self._call(self._sink.event, event)
+
     def take(self, event: IpcEvent) -> None:
         """Hand on an event if it is wanted."""
-        if event.type in self._types and self._session_id in (None, event.session_id):
+        if event.type not in self._types or self._session_id not in (None, event.session_id):
+            return
+        if self._kept is None:
             self._call(self._sink.event, event)
+        else:
+            self._kept.append(event)
 
     def end(self, reason: str) -> None:
         """Tell that nothing follows."""
-        self._call(self._sink.ended, reason)
+        if self._kept is None:  # else who subscribes gets to know
+            self._call(self._sink.ended, reason)
         self._over = True
 
     def _call(self, method: Callable[[Any], object], argument: object) -> None:
@@ -142,6 +176,10 @@ class _Follower:
             method(argument)
         except Exception:  # noqa: BLE001 - what was changed is changed, and others wait
             logger.exception("a subscriber to the session store failed; this is a bug")
+
+
+def _closed() -> BackendError:
+    return BackendError(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, _CLOSED)
 
 
 def _event(kind: str, session: OcSessionInfo) -> IpcEvent:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import QEventLoop, QSettings
+from PySide6.QtCore import QEvent, QEventLoop, QObject, QSettings
 from PySide6.QtWidgets import QApplication, QTextBrowser
 from pytestqt.qtbot import QtBot
 
 from opencode_sync import IpcConfig
 from opencode_sync.desktop.chat import ChatPane
 from opencode_sync.desktop.chat.entry import entry_of
+from opencode_sync.desktop.chat.form import Form
 from opencode_sync.desktop.chat.message_view import MessageView
 from opencode_sync.desktop.chat.transcript import Transcript
 from opencode_sync.desktop.service import Service
@@ -49,8 +51,14 @@ def end(pane: ChatPane, service: Service) -> None:
     pane.hide()
     service.close()
     assert service.wait_closed(PATIENCE / 1000)
-    pane.deleteLater()
-    service.deleteLater()
+    destroy(pane)
+    destroy(service)
+
+
+def destroy(thing: QObject) -> None:
+    """Destroy it here and now: Python's collector may run on any thread, Qt's objects may not."""
+    thing.deleteLater()
+    QApplication.sendPostedEvents(thing, QEvent.Type.DeferredDelete.value)
 
 
 def settled(qtbot: QtBot, pane: ChatPane) -> None:
@@ -66,6 +74,17 @@ def write(pane: ChatPane, text: str) -> None:
     """Write and send."""
     pane.composer.setPlainText(text)
     pane.send()
+
+
+def wait_form(qtbot: QtBot, pane: ChatPane, kind: type[Form]) -> Any:
+    """Wait for something that is asked, and until it can be answered."""
+
+    def is_there() -> bool:
+        form = pane.questions.form
+        return isinstance(form, kind) and form.takes_answer
+
+    qtbot.waitUntil(is_there, timeout=PATIENCE)
+    return pane.questions.form
 
 
 def texts(pane: ChatPane) -> Sequence[str]:

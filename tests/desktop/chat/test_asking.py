@@ -18,7 +18,7 @@ from opencode_sync.messages import ToolCall
 from opencode_sync.run_events import PermissionAsked, QuestionAsked, QuestionItem, QuestionOption
 from opencode_sync.wire import ipc_pb2
 from tests.desktop.chat.conftest import ChatBackend, Open, ScriptedRun, session
-from tests.desktop.chat.panes import PATIENCE, write
+from tests.desktop.chat.panes import PATIENCE, wait_form, write
 from tests.desktop.watch import Watch, never_held
 from tests.support import backend as b
 from tests.unit.gateway.doubles import Held
@@ -35,15 +35,13 @@ def run(pane: ChatPane, show: Open, backend: ChatBackend) -> ScriptedRun:
 
 
 def permission(qtbot: QtBot, pane: ChatPane) -> PermissionForm:
-    qtbot.waitUntil(lambda: isinstance(pane.questions.form, PermissionForm), timeout=PATIENCE)
-    form = pane.questions.form
+    form = wait_form(qtbot, pane, PermissionForm)
     assert isinstance(form, PermissionForm)
     return form
 
 
 def question(qtbot: QtBot, pane: ChatPane) -> QuestionForm:
-    qtbot.waitUntil(lambda: isinstance(pane.questions.form, QuestionForm), timeout=PATIENCE)
-    form = pane.questions.form
+    form = wait_form(qtbot, pane, QuestionForm)
     assert isinstance(form, QuestionForm)
     return form
 
@@ -250,21 +248,22 @@ def test_an_answer_that_comes_too_late_is_told(
 def test_an_answer_that_did_not_get_through_can_be_given_again(
     qtbot: QtBot, pane: ChatPane, run: ScriptedRun, backend: ChatBackend
 ) -> None:
+    def refuse(request: Any) -> None:
+        raise BackendError(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, "OpenCode is busy, try again")
+
+    backend.script["reply_question"] = refuse
     run.push(b.question_asked("que_1"))
     form = question(qtbot, pane)
-    talk = pane._talks.shown
-    assert talk is not None
-    form.dismiss.click()
-    assert not form.isEnabled()
-    wait_answered(qtbot, pane)
-    run.push(b.question_asked("que_2"))
-    form = question(qtbot, pane)
-    asked = talk.questions.items[0]
-    form.setEnabled(False)  # as it is while its answer is on its way
-    with qtbot.waitSignal(pane.failed, timeout=PATIENCE):
-        talk.questions._reply_failed(asked, TimeoutError("of the test"))
+    with qtbot.waitSignal(pane.failed, timeout=PATIENCE) as failed:
+        form.dismiss.click()
+        assert not form.isEnabled()
+    assert "try again" in str(failed.args[0])
     assert pane.questions.form is form
     assert form.isEnabled()
+    del backend.script["reply_question"]
+    form.dismiss.click()
+    wait_answered(qtbot, pane)
+    assert len(backend.replies) == 1
 
 
 def test_the_end_of_the_run_is_the_end_of_its_questions(
@@ -566,7 +565,7 @@ def call(name: str, status: str = "running") -> ToolCall:
 
 
 def test_the_models_own_question_and_a_task_that_asks_wait_as_well(pane: ChatPane) -> None:
-    questions = Questions(pane._service)
+    questions = Questions(pane._service, "ses_1")
     questions.add(QuestionAsked("que_1", (), "ses_1", "/project"))
     waits = questions.waits("ses_1")
     assert waits(call("question"))

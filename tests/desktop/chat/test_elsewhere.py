@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from PySide6.QtCore import QSettings
 from pytestqt.qtbot import QtBot
@@ -14,6 +16,7 @@ from opencode_sync.gateway import BackendError, Gateway
 from opencode_sync.wire import ipc_pb2
 from opencode_sync.wire.ext_event_pb2 import IpcEvent
 from opencode_sync.wire.oc_event_pb2 import OcEvent
+from opencode_sync.wire.oc_message_pb2 import OcMessage
 from tests.desktop.chat.conftest import ChatBackend, Open, session
 from tests.desktop.chat.panes import PATIENCE, end, settled, texts, write
 from tests.desktop.chat.said import answer
@@ -27,6 +30,7 @@ ELSEWHERE = "Another program is at work in this session…"
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "_SETTLE_MS", 20)
     monkeypatch.setattr(elsewhere, "_AGAIN_MS", 20)
+    monkeypatch.setattr(elsewhere, "_LATER_MS", (50,))
 
 
 @pytest.fixture
@@ -73,6 +77,25 @@ def test_what_was_short_is_read_as_well(
     tell(backend, status(busy=True))
     tell(backend, IpcEvent(type="session.idle", session_id="ses_1"))
     qtbot.waitUntil(lambda: texts(shown) == ["Said elsewhere"], timeout=PATIENCE)
+
+
+def test_what_is_written_of_a_run_after_its_end_is_read_as_well(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    """Of one that was aborted, for example."""
+    read = threading.Event()
+
+    def read_too_soon(*_: object) -> list[OcMessage]:
+        read.set()
+        return [answer("msg_1", "Half of it")]
+
+    backend.script["list_messages"] = read_too_soon
+    tell(backend, status(busy=True))
+    tell(backend, status(busy=False))
+    qtbot.waitUntil(read.is_set, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: texts(shown) == ["Half of it"], timeout=PATIENCE)
+    backend.script["list_messages"] = lambda *_: [answer("msg_1", "Half of it, aborted")]
+    qtbot.waitUntil(lambda: texts(shown) == ["Half of it, aborted"], timeout=PATIENCE)
 
 
 def test_other_sessions_are_no_business_of_the_shown_one(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from PySide6.QtCore import QSettings, Qt
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from opencode_sync.desktop.chat import ChatPane
+from opencode_sync.gateway import BackendError
+from opencode_sync.wire import ipc_pb2
 from tests.desktop.chat.conftest import ChatBackend, Open, session
-from tests.desktop.chat.panes import PATIENCE, settled, texts, write
+from tests.desktop.chat.panes import PATIENCE, destroy, settled, texts, write
 from tests.desktop.chat.said import answer
 
 
@@ -25,7 +30,6 @@ def test_what_is_typed_until_it_is_there_is_in_the_box_and_can_be_sent(
     assert pane.begin_new()
     pane.take_focus()
     qtbot.keyClicks(pane.focusWidget(), "Hello the")
-    qtbot.keyClick(pane.composer, Qt.Key.Key_Return)  # which has to wait
     assert (pane.composer.text, pane.session_id) == ("Hello the", None)
     assert not pane.send_button.isEnabled()
     assert (pane.title.text(), pane.run_bar.text) == ("New session", "Creating the session…")
@@ -37,6 +41,77 @@ def test_what_is_typed_until_it_is_there_is_in_the_box_and_can_be_sent(
     qtbot.keyClick(pane.composer, Qt.Key.Key_Return)
     request = backend.run().request
     assert (request.text, request.session_id) == ("Hello there", "ses_9")
+
+
+def test_enter_is_not_lost_on_a_session_that_is_not_there_yet(
+    qtbot: QtBot, usable: ChatPane, backend: ChatBackend
+) -> None:
+    usable.begin_new()
+    qtbot.keyClicks(usable.composer, "Hello")
+    qtbot.keyClick(usable.composer, Qt.Key.Key_Return)
+    assert usable.run_bar.text == "Creating the session… Your message will be sent then."
+    usable.show_session(session("ses_9"))
+    qtbot.waitUntil(lambda: bool(backend.runs), timeout=PATIENCE)
+    request = backend.run().request
+    assert (request.text, request.session_id, usable.composer.text) == ("Hello", "ses_9", "")
+
+
+def test_enter_is_not_lost_on_a_session_that_is_being_read(
+    qtbot: QtBot, usable: ChatPane, backend: ChatBackend
+) -> None:
+    usable.show_session(session("ses_9"))
+    assert usable.run_bar.text == "Loading messages…"
+    qtbot.keyClicks(usable.composer, "Hello")
+    qtbot.keyClick(usable.composer, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: bool(backend.runs), timeout=PATIENCE)
+    assert backend.run().request.text == "Hello"
+
+
+def give_up(pane: ChatPane) -> None:
+    pane.give_up_new()
+    pane.show_session(session("ses_8"))
+
+
+def type_on(pane: ChatPane) -> None:
+    pane.composer.insertPlainText("!")
+
+
+def choose_another(pane: ChatPane) -> None:
+    pane.show_session(None)
+    pane.show_session(session("ses_8"))
+
+
+@pytest.mark.parametrize("change_ones_mind", [give_up, type_on, choose_another])
+def test_what_was_to_be_sent_is_not_when_something_else_is_done_first(
+    qtbot: QtBot,
+    usable: ChatPane,
+    backend: ChatBackend,
+    change_ones_mind: Callable[[ChatPane], None],
+) -> None:
+    usable.begin_new()
+    qtbot.keyClicks(usable.composer, "Hello")
+    qtbot.keyClick(usable.composer, Qt.Key.Key_Return)
+    change_ones_mind(usable)
+    usable.show_session(session("ses_9"))
+    settled(qtbot, usable)
+    QApplication.processEvents()
+    assert (usable.running_sessions, backend.runs) == ((), [])
+
+
+def test_what_was_to_be_sent_is_not_when_the_messages_cannot_be_read(
+    qtbot: QtBot, usable: ChatPane, backend: ChatBackend
+) -> None:
+    def refuse(limit: int) -> None:
+        raise BackendError(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, "not now")
+
+    backend.script["list_messages"] = refuse
+    usable.begin_new()
+    qtbot.keyClicks(usable.composer, "Hello")
+    qtbot.keyClick(usable.composer, Qt.Key.Key_Return)
+    usable.show_session(session("ses_9"))
+    settled(qtbot, usable)
+    QApplication.processEvents()
+    assert (usable.running_sessions, usable.composer.text) == ((), "Hello")
 
 
 def test_nothing_of_the_session_before_is_to_be_seen(
@@ -130,10 +205,10 @@ def test_closing_the_window_meanwhile_keeps_it_for_the_next_window(
     usable.give_up_new()
     assert not usable.begin_new()
     following = ChatPane(usable._service, settings=settings)
-    qtbot.addWidget(following)
     following.begin_new()
     assert following.composer.text == "written"
     following.shutdown()
+    destroy(following)
 
 
 def test_a_run_of_the_session_before_goes_on(

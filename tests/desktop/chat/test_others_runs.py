@@ -16,7 +16,7 @@ from opencode_sync.types import IpcEvent, OcMessage, OcSessionInfo
 from opencode_sync.wire import ipc_pb2
 from opencode_sync.wire.ext_event_pb2 import IpcEventPush
 from tests.desktop.chat.conftest import ChatBackend, Open, session
-from tests.desktop.chat.panes import PATIENCE, settled, texts, write
+from tests.desktop.chat.panes import PATIENCE, settled, texts, wait_form, write
 from tests.desktop.chat.said import answer
 from tests.desktop.chat.test_elsewhere import ELSEWHERE, status, tell
 from tests.desktop.chat.test_low_window import LOW, is_whole
@@ -61,11 +61,6 @@ def of_session(push: IpcEventPush, session_id: str) -> IpcEvent:
 
 def replied(question_id: str) -> IpcEvent:
     return IpcEvent(type="permission.replied", properties_json=f'{{"requestID": "{question_id}"}}')
-
-
-def wait_form(qtbot: QtBot, pane: ChatPane, kind: type[Any]) -> Any:
-    qtbot.waitUntil(lambda: isinstance(pane.questions.form, kind), timeout=PATIENCE)
-    return pane.questions.form
 
 
 def wait_no_form(qtbot: QtBot, pane: ChatPane) -> None:
@@ -242,11 +237,10 @@ def test_what_was_answered_or_ended_here_is_not_asked_again_by_late_events(
     assert shown.questions.form is None
     talk = shown._talks.shown
     assert talk is not None
-    with qtbot.waitSignal(talk.elsewhere.asked, timeout=PATIENCE):
-        tell(backend, permission("per_1"))
-    tell(backend, permission("per_2"))
-    qtbot.waitUntil(lambda: len(talk.elsewhere.questions) == 2, timeout=PATIENCE)
-    assert talk.questions.items == []
+    for each in ("per_1", "per_2", "per_3"):
+        tell(backend, permission(each))
+    qtbot.waitUntil(lambda: bool(talk.elsewhere.questions), timeout=PATIENCE)
+    assert [each.id for each in talk.questions.items] == ["per_3"]
 
 
 def test_closing_asks_nothing_about_runs_of_others(
@@ -316,9 +310,9 @@ def test_a_failure_that_comes_after_its_end_is_not_told(
     held.wait_entered()
     tell(backend, status(busy=False))
     qtbot.waitUntil(lambda: not talk.elsewhere.active, timeout=PATIENCE)
-    talk.elsewhere._stopped(TimeoutError("of the test"))
+    talk.elsewhere._stop_ended("ses_1", TimeoutError("of the test"))
+    assert talk.elsewhere.stop_error is None
     assert shown.run_bar.text in ("", "Loading messages…")
-    assert not talk.stopping
     held.released.set()
 
 
@@ -341,6 +335,43 @@ def test_leaving_its_session_while_it_is_being_ended(
     held.released.set()
     settled(qtbot, shown)
     assert shown.run_bar.text == ""
+
+
+def test_coming_back_while_it_is_being_ended_nothing_is_sent_that_would_be_ended_as_well(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    held = backend.script["abort_session"] = Held(True)
+    stoppable(qtbot, shown, backend)
+    shown.stop()
+    held.wait_entered()
+    shown.composer.setPlainText("mine")
+    shown.show_session(session("ses_2"))
+    shown.show_session(session())
+    settled(qtbot, shown)
+    assert shown.run_bar.text == "Stopping another program's run…"
+    assert not shown.send_button.isEnabled()
+    assert not shown.run_bar.stop_button.isEnabled()
+    shown.stop()
+    shown.send()
+    assert (shown.running_sessions, shown.composer.text) == ((), "mine")
+    held.released.set()
+    qtbot.waitUntil(shown.send_button.isEnabled, timeout=PATIENCE)
+    assert [call[0] for call in backend.calls].count("abort_session") == 1
+
+
+def test_closing_the_window_while_it_is_being_ended(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    held = backend.script["abort_session"] = Held(True)
+    stoppable(qtbot, shown, backend)
+    shown.stop()
+    shown._talks._aborts.begin("ses_1")  # once is enough
+    held.wait_entered()
+    shown.shutdown()
+    held.released.set()
+    with qtbot.waitSignal(shown._service.latency_changed, timeout=PATIENCE):
+        shown._service._measure()
+    assert [call[0] for call in backend.calls].count("abort_session") == 1
 
 
 def test_escape_leads_back_and_ends_nothing_of_others(

@@ -12,8 +12,6 @@ from pytestqt.qtbot import QtBot
 from opencode_sync.desktop.chat import ChatPane
 from opencode_sync.desktop.chat.entry import entry_of
 from opencode_sync.desktop.chat.folds import ReasoningView, ToolView
-from opencode_sync.desktop.chat.prompt_run import is_unsent
-from opencode_sync.errors import IpcArgumentError, IpcConnectionError
 from opencode_sync.gateway import Gateway
 from opencode_sync.run_events import MessageUpdate
 from opencode_sync.types import OcMessage
@@ -399,41 +397,6 @@ def test_an_error_without_a_message_is_told_below(
     assert pane.run_bar.text == "There is no such model. (no such model: x/y)"
 
 
-def test_a_prompt_that_nobody_took_comes_back(
-    qtbot: QtBot, pane: ChatPane, show: Open, backend: ChatBackend
-) -> None:
-    show()
-    backend.refuses = True
-    write(pane, "precious words")
-    qtbot.waitUntil(lambda: pane.composer.text == "precious words", timeout=PATIENCE)
-    assert "not served" in pane.run_bar.text
-    assert pane.history.views == []
-
-
-@pytest.mark.parametrize(
-    ("error", "unsent"),
-    [
-        (IpcConnectionError("lost", request_sent=False), True),
-        (IpcConnectionError("lost", request_sent=True), False),
-        (IpcArgumentError("too long", field="text"), True),
-        (ValueError("of the test"), False),
-    ],
-)
-def test_only_what_cannot_have_arrived_comes_back(error: Exception, unsent: bool) -> None:
-    assert is_unsent(error) is unsent
-
-
-def test_a_prompt_that_came_back_does_not_take_the_place_of_a_newer_text(
-    qtbot: QtBot, pane: ChatPane, show: Open, backend: ChatBackend
-) -> None:
-    show()
-    backend.refuses = True
-    write(pane, "precious words")
-    pane.composer.setPlainText("newer ones")
-    qtbot.waitUntil(lambda: not pane.running_sessions, timeout=PATIENCE)
-    assert pane.composer.text == "newer ones"
-
-
 def test_without_a_thread_for_the_run_the_text_comes_back_and_why(
     qtbot: QtBot,
     pane: ChatPane,
@@ -496,26 +459,6 @@ def test_a_run_that_ended_meanwhile_is_in_the_history(
     qtbot.waitUntil(lambda: not pane.running_sessions, timeout=PATIENCE)
     show()
     assert texts(pane) == ["Hi", "Hello"]
-
-
-def test_a_prompt_that_came_back_elsewhere_waits_in_its_session(
-    qtbot: QtBot, pane: ChatPane, show: Open, backend: ChatBackend
-) -> None:
-    show()
-    backend.script["list_messages"] = lambda limit: []
-    write(pane, "precious words")
-    run = backend.run()
-    show(session("ses_2"))
-    run.end(b.failed("unknown_model", "no such model"))  # which OpenCode has taken note of
-    qtbot.waitUntil(lambda: not pane.running_sessions, timeout=PATIENCE)
-    show()
-    backend.refuses = True
-    write(pane, "more precious words")
-    pane.show_session(None)
-    qtbot.waitUntil(lambda: not pane.running_sessions, timeout=PATIENCE)
-    backend.refuses = False
-    show()
-    assert pane.composer.text == "more precious words"
 
 
 def test_who_is_busy_is_told(

@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from opencode_sync import IpcConfig
 from opencode_sync.desktop.activity import feed as feed_module
+from opencode_sync.desktop.activity import lookups, shelf
 from opencode_sync.desktop.activity.feed import ActivityFeed
 from opencode_sync.desktop.service import Service
 from opencode_sync.gateway import BackendError
@@ -109,7 +110,7 @@ def test_what_is_asked_and_answered_is_told_as_it_comes(
     answered = IpcEvent(type="permission.replied", properties_json='{"requestID": "a"}')
     push(backend, answered)
     qtbot.waitUntil(lambda: question_ids(feed) == ["b"], timeout=PATIENCE)
-    feed.answered("b")
+    feed.close_question("b")
     assert question_ids(feed) == []
     gone = IpcEvent(type="session.deleted")
     gone.event.session_deleted.session_id = "ses_1"
@@ -132,9 +133,68 @@ def test_a_session_that_asks_is_placed_by_what_the_backend_says_of_it(
     backend.script["get_session"] = get
     push(backend, asked("ses_gone", "a"), asked("ses_child", "b"), asked("ses_child", "c"))
     qtbot.waitUntil(lambda: feed.waiting == {"ses_1", "ses_gone"}, timeout=PATIENCE)
-    qtbot.waitUntil(lambda: len(looked) == 4, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: feed._book.unplaced == [], timeout=PATIENCE)
     assert question_ids(feed) == ["b", "c"]
-    assert looked == ["ses_gone", "ses_child", "ses_middle", "ses_1"]
+    assert sorted(looked) == ["ses_1", "ses_child", "ses_gone", "ses_middle"]
+
+
+def test_a_session_that_could_not_be_placed_is_looked_up_again(
+    qtbot: QtBot, feed: ActivityFeed, backend: Backend
+) -> None:
+    looked: list[str] = []
+
+    def get(session_id: str) -> OcSessionInfo:
+        looked.append(session_id)
+        if looked in (["ses_child"], ["ses_child", "ses_other"]):
+            raise BackendError(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, "one moment")
+        return OcSessionInfo(id=session_id, parent_id="ses_1" if session_id == "ses_child" else "")
+
+    backend.script["get_session"] = get
+    push(backend, asked("ses_child"))
+    qtbot.waitUntil(feed._lookups._again.isActive, timeout=PATIENCE)
+    push(backend, asked("ses_other", "per_2"))
+    qtbot.waitUntil(lambda: len(feed._lookups._failed) == 2, timeout=PATIENCE)
+    assert feed.waiting == {"ses_child", "ses_other"}
+    feed._lookups._again.start(0)
+    qtbot.waitUntil(lambda: question_ids(feed) == ["per_1"], timeout=PATIENCE)
+    qtbot.waitUntil(lambda: feed._book.unplaced == [], timeout=PATIENCE)
+    assert len(looked) == 5
+
+
+def test_a_lookup_that_hangs_has_no_other_wait(
+    qtbot: QtBot, feed: ActivityFeed, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for those for which there is no room meanwhile."""
+    monkeypatch.setattr(lookups, "_AT_ONCE", 2)
+    held = Held(lambda: None)
+
+    def get(session_id: str) -> OcSessionInfo:
+        if session_id == "ses_hangs":
+            held()
+        parent_id = "ses_1" if session_id.startswith("ses_child") else ""
+        return OcSessionInfo(id=session_id, parent_id=parent_id)
+
+    backend.script["get_session"] = get
+    push(backend, asked("ses_hangs", "a"), asked("ses_child_1", "b"), asked("ses_child_2", "c"))
+    try:
+        qtbot.waitUntil(lambda: question_ids(feed) == ["b", "c"], timeout=PATIENCE)
+        assert list(feed._lookups._calls) == ["ses_hangs"]
+        feed.end()
+        assert not feed._lookups._calls
+    finally:
+        held.go_on.set()
+
+
+def test_questions_that_were_too_many_are_told_again_once_there_is_room(
+    qtbot: QtBot, feed: ActivityFeed, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "_MOST_OF_ONE", 2)
+    push(backend, *(asked(question_id=each) for each in "abc"))
+    qtbot.waitUntil(lambda: question_ids(feed) == ["a", "b"], timeout=PATIENCE)
+    backend.script["subscribe"] = begin_with(asked(question_id="b"), asked(question_id="c"))
+    feed._anew.setInterval(0)
+    feed.close_question("a")
+    qtbot.waitUntil(lambda: question_ids(feed) == ["b", "c"], timeout=PATIENCE)
 
 
 def test_a_session_whose_beginning_was_told_is_not_looked_up(
@@ -159,7 +219,9 @@ def test_after_a_gap_only_what_is_told_again_counts(
     with qtbot.waitSignal(feed.missed, timeout=PATIENCE):
         push(backend, IpcEvent(type="gateway.resubscribed"), status("ses_2", "busy"))
     wait_busy(qtbot, feed, "ses_2")
-    assert question_ids(feed) == []
+    assert question_ids(feed) == ["per_1"]  # or an answer would go while it is written
+    feed._doubt.start(0)
+    qtbot.waitUntil(lambda: question_ids(feed) == [], timeout=PATIENCE)
 
 
 def test_missing_events_have_what_is_so_now_asked_for_once(
@@ -170,6 +232,7 @@ def test_missing_events_have_what_is_so_now_asked_for_once(
     qtbot.waitUntil(lambda: question_ids(feed) == ["a", "b"], timeout=PATIENCE)
     held = backend.script["subscribe"] = Held(begin_with(asked(question_id="a")))
     feed._anew.setInterval(0)
+    feed._doubt.setInterval(100)
     with qtbot.waitSignal(feed.missed, timeout=PATIENCE):
         feed._missed(3)
     feed._missed(4)  # in the same flood
@@ -282,8 +345,8 @@ def test_nothing_of_a_backend_that_was_left_stays(
             service.use_address(config_of(gateway))
         wait_busy(qtbot, feed, "ses_2")
         assert feed.waiting == frozenset()
-        assert feed._book.unplaced is None
-        assert feed._lookup is None
+        assert feed._book.unplaced == []
+        assert not feed._lookups._calls
     finally:
         held.go_on.set()
         gateway.stop(1)
@@ -358,6 +421,25 @@ def test_a_flood_of_questions_never_holds_the_window(
         finally:
             over.set()
             source.join(PATIENCE / 1000)
+
+    never_held(follow)
+
+
+def test_many_open_questions_do_not_make_other_events_dear(
+    qtbot: QtBot, feed: ActivityFeed, backend: Backend
+) -> None:
+    """Asked far below the session that is told to wait, which is the dearest."""
+    for number in range(30):
+        feed._book.place(f"ses_{number + 1}", f"ses_{number}")
+    feed._book.place("ses_0", "")
+    push(backend, *(asked(f"ses_{number % 30}", f"per_{number}") for number in range(1_000)))
+    qtbot.waitUntil(lambda: len(feed.questions_of("ses_0")) == 1_000, timeout=PATIENCE)
+
+    def follow(watch: Watch) -> None:
+        push(backend, *(status(f"other_{number}", "idle") for number in range(1_000)))
+        push(backend, status("last", "busy"))
+        watch.until(lambda: "last" in feed.at_work)
+        feed._book.work("last", busy=False)
 
     never_held(follow)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QSettings, Qt
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from opencode_sync import IpcConfig
@@ -381,8 +382,36 @@ def test_only_from_a_chat_that_goes_is_the_keyboard_taken(
     if not in_chat:
         parts.search.setFocus()
     chatting.sessions.session_removed.emit(session(1).id)
+    assert chat_of(chatting).isHidden() is not in_chat
+    assert (chat_of(chatting).placeholder if in_chat else parts.search).hasFocus()
+
+
+def test_what_is_typed_on_into_a_chat_that_is_gone_does_nothing_to_other_sessions(
+    qtbot: QtBot, chatting: MainWindow, backend: ChatBackend, answer: Held
+) -> None:
+    chatting.sessions.session_removed.emit(session(1).id)
+    type_letters(qtbot, chatting, "2 and more")
+    for key in (Qt.Key.Key_Return, Qt.Key.Key_Delete, Qt.Key.Key_Return):
+        at = chatting.focusWidget()
+        assert at is not None
+        qtbot.keyClick(at, key)
+    chat = chat_of(chatting)
+    assert (chat.session_id, chat.placeholder.isVisible()) == (None, True)
+    assert not chatting.sessions.parts.search.text()
+    assert QApplication.activeModalWidget() is None
+    press(qtbot, chatting)
+    arrive(qtbot, chatting, answer)
+    assert (chat.session_id, chat.composer.text) == (CREATED.id, "a draft")
+
+
+def test_a_chat_whose_session_is_gone_can_be_left_as_ever(
+    qtbot: QtBot, chatting: MainWindow
+) -> None:
+    chatting.sessions.session_removed.emit(session(1).id)
+    qtbot.keyClick(chat_of(chatting).placeholder, Qt.Key.Key_Escape)
+    assert chatting.sessions.parts.view.hasFocus()
+    qtbot.keyClick(chatting, Qt.Key.Key_W, _CTRL)
     assert chat_of(chatting).isHidden()
-    assert (parts.view if in_chat else parts.search).hasFocus()
 
 
 def test_another_backend_knows_nothing_of_it(

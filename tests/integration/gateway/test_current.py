@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from opencode_sync import IpcClient, IpcConfig, IpcServerError
 from opencode_sync.gateway import Gateway, GatewayLimits, OpenCodeBackend
+from opencode_sync.gateway.backends.opencode import beginning
+from opencode_sync.gateway.backends.opencode.events import current, readings
 from tests.support.leaks import eventually
 from tests.unit.gateway_opencode.fake_events import FakeEvents
 from tests.unit.gateway_opencode.http_server import Answer, HttpServer, Request
@@ -51,7 +54,7 @@ def opencode(nothing_left: None, tmp_path: Path) -> Iterator[OpenCode]:
 @pytest.fixture
 def gateway(opencode: OpenCode) -> Iterator[Gateway]:
     backend = OpenCodeBackend(opencode.server.url)
-    with Gateway(backend, limits=GatewayLimits(max_subscriptions=1)) as gateway:
+    with Gateway(backend, limits=GatewayLimits(max_subscriptions=1, max_in_flight=1)) as gateway:
         yield gateway
 
 
@@ -77,22 +80,30 @@ def test_what_waits_is_answered_by_what_its_event_says(
         assert events.next_event(WAIT).type == "permission.replied"
 
 
-def test_a_stream_that_is_closed_while_opencode_is_slow_is_let_go(
-    client: IpcClient, opencode: OpenCode
-) -> None:
-    asked, answer = threading.Event(), threading.Event()
+@pytest.fixture
+def hung(opencode: OpenCode, monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """OpenCode does not say who is at work, and nobody loses patience; released when asked."""
+    monkeypatch.setattr(current, "_FOLDER_TIMEOUT", 10 * WAIT)
+    monkeypatch.setattr(readings, "_CALL_TIMEOUT", 10 * WAIT)
+    monkeypatch.setattr(beginning, "_TIMEOUT", 10 * WAIT)
+    asked = threading.Semaphore(0)
 
-    def slow(request: Request) -> Answer:
-        asked.set()
-        answer.wait(WAIT)
+    def hang(request: Request) -> Answer:
+        asked.release()
+        opencode.server.closing.wait(10 * WAIT)
         return Answer({"ses_1": {"type": "busy"}})
 
-    opencode.answers["/session/status"] = slow
+    opencode.answers["/session/status"] = hang
+    return asked
+
+
+def test_a_stream_that_is_closed_while_opencode_hangs_is_let_go(
+    client: IpcClient, hung: threading.Semaphore
+) -> None:
     events = client.events(current=True)
-    assert asked.wait(WAIT)
+    assert hung.acquire(timeout=WAIT)
     events.close()
     assert list(events) == []
-    answer.set()
 
     def room() -> bool:
         """Whether its place is free again: there is one."""
@@ -105,17 +116,23 @@ def test_a_stream_that_is_closed_while_opencode_is_slow_is_let_go(
     assert eventually(room, WAIT)
 
 
-def test_a_gateway_stops_while_opencode_is_slow(
-    client: IpcClient, gateway: Gateway, opencode: OpenCode
+def test_streams_that_look_at_what_is_so_take_no_place_from_requests(
+    client: IpcClient, hung: threading.Semaphore, opencode: OpenCode
 ) -> None:
-    asked = threading.Event()
-
-    def slow(request: Request) -> Answer:
-        asked.set()
-        opencode.server.closing.wait(WAIT)
-        return Answer({})
-
-    opencode.answers["/permission"] = slow
+    """There is one place, and one for a subscription."""
+    opencode.answers["/session"] = Answer([])
     with client.events(current=True):
-        assert asked.wait(WAIT)
-        gateway.stop(0.2)
+        assert hung.acquire(timeout=WAIT)
+        assert client.list_sessions(timeout=WAIT) == []
+
+
+def test_a_gateway_stops_while_opencode_hangs(
+    client: IpcClient, gateway: Gateway, hung: threading.Semaphore
+) -> None:
+    with client.events(current=True) as events:
+        assert hung.acquire(timeout=WAIT)
+        began = time.monotonic()
+        gateway.stop(2 * WAIT)
+        assert time.monotonic() - began < WAIT
+        with pytest.raises(IpcServerError, match="gateway is stopping"):
+            events.next_event(WAIT)

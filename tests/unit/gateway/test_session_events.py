@@ -25,6 +25,9 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 FOLDER = str(Path("/project").absolute())
 
+ROW = ("ses_1", "global", FOLDER, "one", "1", 1, 1, None)
+"""A session in the file."""
+
 
 def soon() -> Deadline:
     return Deadline.after(PATIENCE)
@@ -207,6 +210,77 @@ def test_a_change_that_cannot_be_told_is_done_all_the_same(
     assert [each.session_id for each in sink.events] == [made.id]
     assert store.get_session(lost.id, deadline=soon()) == lost
     assert "a change of the session store was not told" in "".join(logged)
+
+
+# The beginning...
+
+
+def test_a_session_that_is_deleted_while_one_subscribes_is_told_or_refused(
+    store: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never neither: whoever has subscribed to it waits for something that is."""
+    look = store.get_session
+    before, after = (store.create_session(name, deadline=soon()).id for name in ("a", "b"))
+
+    def deleted_before(session_id: str, *, deadline: Deadline) -> object:
+        store.delete_session(session_id, deadline=soon())
+        return look(session_id, deadline=deadline)
+
+    def deleted_after(session_id: str, *, deadline: Deadline) -> object:
+        found = look(session_id, deadline=deadline)
+        store.update_session(session_id, title="c", archived=None, deadline=soon())
+        store.delete_session(session_id, deadline=soon())
+        return found
+
+    monkeypatch.setattr(store, "get_session", deleted_before)
+    with pytest.raises(BackendError, match=f"has no session {before}"):
+        listen(store, session_id=before)
+    monkeypatch.setattr(store, "get_session", deleted_after)
+    sink, _ = listen(store, session_id=after)
+    assert sink.types == ["opened", "session.updated", "session.deleted"]
+
+
+def test_what_is_changed_while_the_sink_is_opened_is_told(store: EmbeddedBackend) -> None:
+    sink = Sink()
+    ready, go_on = threading.Event(), threading.Event()
+
+    def opened() -> None:
+        sink.got.append("opened")
+        ready.set()
+        assert go_on.wait(PATIENCE)
+
+    def create() -> None:
+        assert ready.wait(PATIENCE)
+        store._events.committed("session.created", ROW)  # as with the lock of the file held
+        go_on.set()
+        store._events.deliver()
+
+    sink.opened = opened  # type: ignore[method-assign]
+    with ThreadPoolExecutor(1) as pool:
+        creating = pool.submit(create)
+        store.subscribe(IpcSubscribeRequest(), sink, deadline=soon())
+        creating.result(PATIENCE)
+    assert sink.types == ["opened", "session.created"]
+
+
+def test_a_sink_that_cannot_be_opened_gets_nothing(store: EmbeddedBackend) -> None:
+    sink = Sink()
+    sink.opened = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    with pytest.raises(ZeroDivisionError):
+        store.subscribe(IpcSubscribeRequest(), sink, deadline=soon())
+    store.create_session("one", deadline=soon())
+    assert sink.got == []
+
+
+def test_a_store_that_is_closed_while_one_subscribes(
+    store: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = store.create_session("one", deadline=soon())
+    monkeypatch.setattr(store, "get_session", lambda *_, **__: store.close())
+    sink = Sink()
+    with pytest.raises(BackendError, match="is closed"):
+        store.subscribe(IpcSubscribeRequest(session_id=made.id), sink, deadline=soon())
+    assert sink.got == []
 
 
 # The end...

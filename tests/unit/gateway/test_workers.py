@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 from loguru import logger
@@ -103,4 +104,52 @@ def test_no_thread_to_be_had(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) 
     assert pool.submit(done.set)
     assert done.wait(PATIENCE)
     assert not ran.is_set()
+    assert pool.close(Deadline.after(PATIENCE))
+
+
+def test_beyond_the_limit_jobs_wait_in_line_in_their_order() -> None:
+    pool = WorkerPool("pool", limit=2)
+    held, done = [Held(), Held()], threading.Semaphore(0)
+    ran: list[int] = []
+
+    def job(number: int) -> None:
+        ran.append(number)
+        done.release()
+
+    for each in held:
+        assert pool.submit(each)
+        each.wait_entered()
+    for number in range(3):
+        assert pool.submit(partial(job, number))
+    assert len(names()) == 2
+    assert ran == []
+    held[0].released.set()
+    for _ in range(3):
+        assert done.acquire(timeout=PATIENCE)
+    assert ran == [0, 1, 2]
+    held[1].released.set()
+    assert pool.close(Deadline.after(PATIENCE))
+
+
+def test_what_waits_in_line_may_be_withdrawn() -> None:
+    pool = WorkerPool("pool", limit=1)
+    held, ran = Held(), threading.Event()
+    pool.submit(held)
+    held.wait_entered()
+    pool.submit(ran.set)
+    pool.withdraw(ran.set)
+    pool.withdraw(ran.set)
+    held.released.set()
+    assert pool.close(Deadline.after(PATIENCE))
+    assert not ran.is_set()
+
+
+def test_a_job_that_comes_when_an_idle_thread_goes_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where that thread was all that there may be."""
+    monkeypatch.setattr(workers, "_IDLE_SECONDS", 0.0)
+    pool = WorkerPool("pool", limit=1)
+    for _ in range(200):
+        done = threading.Event()
+        assert pool.submit(done.set)
+        assert done.wait(PATIENCE)
     assert pool.close(Deadline.after(PATIENCE))

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from itertools import count
+from typing import ClassVar
 
 import pytest
 from loguru import logger
 
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import BackendError
+from opencode_sync.gateway.backends.opencode import beginning as opencode_beginning
 from opencode_sync.gateway.backends.opencode import listener as opencode_listener
 from opencode_sync.gateway.backends.opencode.events import current as opencode_current
-from opencode_sync.gateway.backends.opencode.events.current import without_old_news
+from opencode_sync.gateway.backends.opencode.events import readings as opencode_readings
+from opencode_sync.gateway.backends.opencode.events.current import News
 from opencode_sync.gateway.backends.opencode.events.memory import EventMemory
 from opencode_sync.gateway.backends.opencode.events.reader import OpenCodeEvent
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp
 from opencode_sync.gateway.backends.opencode.project import Project
 from opencode_sync.gateway.backends.opencode.server.servers import Binding
 from opencode_sync.gateway.backends.opencode.subscriptions import subscribe
+from opencode_sync.gateway.spans import HTTP_SPANS
 from opencode_sync.wire.ext_event_pb2 import IpcSubscribeRequest
 from tests.unit.gateway_opencode.fake_events import DIRECTORY, PATIENCE, FakeEvents, Listener
 from tests.unit.gateway_opencode.http_server import Answer
@@ -54,6 +59,7 @@ class OpenCode(FakeEvents):
     def __init__(self):
         super().__init__()
         self.folders = {}
+        self.asking = threading.Semaphore(0)
         self.answers["/path"] = Answer({"directory": DIRECTORY})
         for path in ("/permission", "/question", "/session/status"):
             self.answers[path] = self._answer
@@ -65,6 +71,15 @@ class OpenCode(FakeEvents):
             "/question": Answer(list(questions)),
             "/session/status": Answer(states or {}),
         }
+
+    def hang(self, directory):
+        """Have a folder answer nothing while the server lives; ``asking`` says when it is asked."""
+        self.folders[directory] = dict.fromkeys(self.folders[directory], self._never)
+
+    def _never(self, request):
+        self.asking.release()
+        self.server.closing.wait(PATIENCE)
+        return Answer([])
 
     def _answer(self, request):
         answer = self.folders[request.query["directory"][0]][request.path]
@@ -133,13 +148,45 @@ def binding(fake):
 
 
 @pytest.fixture
-def begin(binding):
-    """Subscribe: ``begin(*types, session_id=, directory=)``; returns the sink."""
+def readings(binding, monkeypatch):
+    """One event for each reading that was begun: set when it is over."""
+    submit, readings = binding.readers.submit, []
 
-    def begin(*types, session_id=None, directory=None):
+    def watched(job):
+        over = threading.Event()
+        readings.append(over)
+
+        def run():
+            try:
+                job()
+            finally:
+                over.set()
+
+        return submit(run)
+
+    monkeypatch.setattr(binding.readers, "submit", watched)
+    return readings
+
+
+@pytest.fixture
+def start(binding):
+    """Subscribe: ``start(*types, session_id=, directory=)``; returns subscription and sink."""
+
+    def start(*types, session_id=None, directory=None):
         request = IpcSubscribeRequest(types=types, session_id=session_id, current=True)
         sink = Sink()
-        subscribe(Project(binding, directory), request, sink, soon())
+        return subscribe(Project(binding, directory), request, sink, soon()), sink
+
+    return start
+
+
+@pytest.fixture
+def begin(start, readings):
+    """Subscribe as ``start`` does, and wait for what is so; returns the sink."""
+
+    def begin(*types, **arguments):
+        _, sink = start(*types, **arguments)
+        assert readings[-1].wait(PATIENCE)
         return sink
 
     return begin
@@ -274,6 +321,29 @@ def test_the_answer_to_a_question_finds_its_project(fake, begin, binding):
         assert binding.events.directory_of_question(each) == "/other"
 
 
+def test_what_is_asked_belongs_to_the_trace_of_the_subscription(fake, begin):
+    asked = []
+
+    class Spans:
+        headers: ClassVar[dict[str, str]] = {}
+
+        @contextmanager
+        def span(self, method, url):
+            asked.append(url)
+            yield self
+
+        def answered(self, status):
+            assert status
+
+    token = HTTP_SPANS.set(Spans())
+    try:
+        begin(directory=DIRECTORY)
+    finally:
+        HTTP_SPANS.reset(token)
+    paths = ("/permission", "/question", "/session/status")
+    assert [each.partition("?")[0] for each in asked] == [fake.server.url + path for path in paths]
+
+
 # Questions that wait no more...
 
 
@@ -351,7 +421,7 @@ def test_there_is_an_end_to_it(fake, begin, monkeypatch, warned, limit, most, to
     fake.put("/lately", states={"ses_2": BUSY})
     fake.answers["/experimental/session"] = Answer([{"directory": "/lately"}])
     assert [kind for kind, _ in begin().told()] == told
-    assert "not asked for in all project folders" in "".join(warned)
+    assert f"there are more than {most} " in "".join(warned)
 
 
 # What cannot be read...
@@ -369,24 +439,12 @@ def test_a_folder_that_cannot_be_read_costs_the_others_nothing(fake, begin, answ
     assert begin().told() == [("session.status", "ses_1"), ("permission.asked", "ses_1")]
 
 
-def test_a_slow_folder_is_given_up_and_the_beginning_does_not_wait(
-    fake, binding, monkeypatch, warned
-):
+def test_a_slow_folder_is_given_up(fake, begin, monkeypatch, warned):
     monkeypatch.setattr(opencode_current, "_FOLDER_TIMEOUT", 0.2)
-    sink = Sink()
-    seen = []
-
-    def slow(request):
-        seen.append(list(sink.got))
-        fake.server.closing.wait(PATIENCE)
-        return Answer([])
-
-    fake.folders[DIRECTORY] = dict.fromkeys(fake.folders[DIRECTORY], slow)
+    fake.hang(DIRECTORY)
     fake.put("/lately", states={"ses_1": BUSY})
     fake.answers["/experimental/session"] = Answer([{"directory": "/lately"}])
-    subscribe(Project(binding, None), IpcSubscribeRequest(current=True), sink, soon())
-    assert sink.told() == [("session.status", "ses_1")]
-    assert seen[0] == ["opened"]
+    assert begin().told() == [("session.status", "ses_1")]
     assert "What is going on is not known in all project folders" in "".join(warned)
 
 
@@ -429,30 +487,164 @@ def test_a_flood_of_events_ends_the_reading_and_not_the_subscription(
     fake, begin, publish, monkeypatch, warned
 ):
     monkeypatch.setattr(opencode_listener, "_MOST_HELD", 10)
-    fake.put("/lately", states={"ses_2": BUSY})
+    fake.put(DIRECTORY, states={"ses_1": BUSY})
+    fake.put("/lately")
     fake.answers["/experimental/session"] = Answer([{"directory": "/lately"}])
 
+    flooded = threading.Event()
+
     def flood(request):
-        publish(*[("session.updated", {"sessionID": f"ses_{number}"}) for number in range(4)])
-        return Answer({"ses_1": BUSY})
+        publish(*[("session.updated", {"sessionID": f"ses_{number}"}) for number in range(5)])
+        flooded.set()
+        return Answer({"ses_2": BUSY})
 
-    fake.folders[DIRECTORY]["/session/status"] = flood
+    fake.folders["/lately"]["/session/status"] = flood
+    updates = [("session.updated", f"ses_{number}") for number in range(5)]
     sink = begin("session.*")
-    assert sink.told()[0] == ("session.status", "ses_1")
-    assert ("session.status", "ses_2") not in sink.told()
-    assert len(sink.told()) == 5
-    assert "not asked for in all project folders" in "".join(warned)
+    assert flooded.wait(PATIENCE)
+    assert sink.told() == [("session.status", "ses_1"), *updates]
+    assert "too much happened meanwhile" in "".join(warned)
 
 
-def test_an_end_meanwhile_is_told_after_all_else(fake, begin, binding):
+@pytest.fixture
+def patient(monkeypatch):
+    """No time-out of our own ends a reading before a test does."""
+    monkeypatch.setattr(opencode_current, "_FOLDER_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr(opencode_readings, "_CALL_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr(opencode_beginning, "_TIMEOUT", 10 * PATIENCE)
+
+
+@pytest.fixture
+def hung(fake, patient):
+    """OpenCode answers nothing of what is asked for a beginning."""
+    fake.hang(DIRECTORY)
+    return fake.asking
+
+
+def test_a_flood_breaks_off_a_call_that_is_not_answered(
+    fake, hung, start, readings, publish, monkeypatch
+):
+    monkeypatch.setattr(opencode_listener, "_MOST_HELD", 10)
+    _, sink = start("session.*")
+    assert hung.acquire(timeout=PATIENCE)
+    publish(*[("session.updated", {"sessionID": f"ses_{number}"}) for number in range(20)])
+    assert readings[0].wait(PATIENCE)
+    sink.wait_for("session.updated")
+    assert sink.told() == [("session.updated", f"ses_{number}") for number in range(20)]
+
+
+@pytest.mark.parametrize("types", [[], ["session.*"]])
+def test_a_flood_that_nobody_wants_disturbs_nothing(
+    fake, binding, publish, readings, start, monkeypatch, types
+):
+    """Of other types, or from another folder."""
+    monkeypatch.setattr(opencode_listener, "_MOST_HELD", 10)
+    fake.put("/quiet", states={"ses_1": BUSY})
+    status = fake.folders["/quiet"]["/session/status"]
+    flooded = threading.Event()
+
+    def flood(request):
+        if not flooded.is_set():
+            publish(*[("file.edited", {"file": "x"})] * 30, ("session.idle", {"sessionID": "x"}))
+            flooded.set()
+        return status
+
+    fake.folders["/quiet"]["/session/status"] = flood
+    _, sink = start(*types, directory="/quiet")
+    assert readings[0].wait(PATIENCE)
+    fake.event("session.idle", {"sessionID": "ses_1"}, directory="/quiet")
+    sink.wait_for("session.idle")
+    assert sink.told() == [("session.status", "ses_1"), ("session.idle", "ses_1")]
+
+
+def test_who_does_not_keep_up_is_passed_over(fake, start, readings, publish, monkeypatch, binding):
+    """When all threads that read are taken, a flood does not wait for one."""
+    monkeypatch.setattr(opencode_listener, "_MOST_HELD", 4)
+    submitted = []
+    monkeypatch.setattr(binding.readers, "submit", lambda job: submitted.append(job) or True)
+    fake.put(DIRECTORY, states={"ses_0": BUSY})
+    _, sink = start("session.*")
+    publish(*[("session.idle", {"sessionID": f"ses_{number}"}) for number in range(6)])
+    sink.wait_for("session.idle")
+    told = [("session.idle", f"ses_{number}") for number in range(6)]
+    assert sink.told() == told
+    submitted[0]()
+    assert sink.told() == told
+
+
+def test_the_end_of_the_server_does_not_wait_for_the_reading(hung, start, readings, binding):
+    _, sink = start("session.*")
+    assert hung.acquire(timeout=PATIENCE)
+    binding.events.disconnect("the server was stopped")
+    assert sink.got == ["opened", "the server was stopped"]
+    assert readings[0].wait(PATIENCE)
+
+
+def test_letting_go_of_the_server_ends_the_readings(hung, start, binding):
+    start("session.*")
+    assert hung.acquire(timeout=PATIENCE)
+    assert binding.release(soon())
+    assert not [each for each in threading.enumerate() if "reading" in each.name]
+
+
+def test_closing_breaks_the_reading_off_and_the_sink_hears_nothing_more(
+    hung, start, readings, publish, warned
+):
+    subscription, sink = start("session.*")
+    assert hung.acquire(timeout=PATIENCE)
+    publish(("session.idle", {"sessionID": "ses_1"}))
+    subscription.close()
+    subscription.close()
+    assert readings[0].wait(PATIENCE)
+    assert sink.got == ["opened"]
+    assert warned == []
+
+
+def test_so_many_read_at_a_time_and_the_others_wait_in_line(
+    fake, patient, start, binding, monkeypatch
+):
+    monkeypatch.setattr(binding.readers, "_limit", 1)
+    fake.hang(DIRECTORY)
+    fake.put("/other", states={"ses_1": BUSY})
+    first, _ = start(directory=DIRECTORY)
+    assert fake.asking.acquire(timeout=PATIENCE)
+    second, passed_over = start(directory="/other")
+    _, third = start(directory="/other")
+    second.close()
+    assert third.got == ["opened"]
+    first.close()
+    third.wait_for("session.status")
+    assert passed_over.got == ["opened"]
+    assert fake.asked("/session/status") == ["/other"]
+
+
+def test_without_a_thread_there_is_no_subscription(start, binding):
+    assert binding.readers.close(soon())
+    with pytest.raises(BackendError, match="no thread"):
+        start()
+    assert "0 subscribers" in repr(binding.events)
+
+
+def test_a_question_listed_twice_and_a_session_of_two_folders_are_told_once(fake, begin):
+    for folder in (DIRECTORY, "/lately"):
+        fake.put(folder, [permission(1), permission(1)], states={"ses_1": BUSY})
+    fake.answers["/experimental/session"] = Answer([{"directory": "/lately"}])
+    assert begin().told() == [("session.status", "ses_1"), ("permission.asked", "ses_1")]
+
+
+def test_an_end_meanwhile_is_told_after_all_that_was_heard(fake, begin, binding, publish):
     def end(request):
+        publish(("session.idle", {"sessionID": "ses_2"}))
         binding.events.disconnect("the server was stopped")
         return Answer({"ses_1": BUSY})
 
     fake.folders[DIRECTORY]["/session/status"] = end
     sink = begin("session.*")
-    assert sink.got[-1] == "the server was stopped"
-    assert [each.session_id for each in sink.got[1:-1]] == ["ses_1"]
+    assert [getattr(each, "session_id", each) for each in sink.got] == [
+        "opened",
+        "ses_2",
+        "the server was stopped",
+    ]
 
 
 def test_after_a_loss_it_is_told_that_what_was_read_is_over(fake, begin):
@@ -494,13 +686,25 @@ def event(kind, session_id="ses_1", **properties):
     ("heard", "left"),
     [
         ([], ["session.status", "permission.asked", "question.asked"]),
-        ([event("session.status", status=BUSY)], ["permission.asked", "question.asked"]),
+        # The work comes before the questions that hold it up.
+        (
+            [event("session.status", status=BUSY)],
+            ["session.status", "permission.asked", "question.asked"],
+        ),
+        (
+            [
+                event("session.status", status=BUSY),
+                event("permission.replied", requestID="per_1"),
+                event("question.rejected", requestID="que_1"),
+            ],
+            [],
+        ),
         ([event("session.idle")], []),
         ([event("session.deleted")], []),
         ([event("session.status", status={"type": "idle"})], []),
         (
             [event("session.idle"), event("session.status", status=BUSY)],
-            ["permission.asked", "question.asked"],
+            ["session.status", "permission.asked", "question.asked"],
         ),
         (
             [event("session.idle", "ses_2")],
@@ -522,4 +726,7 @@ def test_old_news(heard, left):
         event("permission.asked", id="per_1"),
         event("question.asked", id="que_1"),
     ]
-    assert [each.type for each in without_old_news(read, heard)] == left
+    news = News()
+    for each in heard:
+        news.hear(each)
+    assert [each.type for each in news.left_of(read)] == left

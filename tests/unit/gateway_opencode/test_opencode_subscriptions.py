@@ -26,14 +26,27 @@ class Hub:
         self.events = self
         self.listener = None
         self.closed = 0
+        self.ended = False
         self.meanwhile = lambda: None
         self.children = {}
 
     def subscribe(self, listener, *, deadline, opened=None):
         self.listener = listener
+        self.turn = threading.RLock()  # guards the calls of the listener
         if opened is not None:
             opened()
         return self
+
+    def in_turn(self, method, *arguments, deadline=None):
+        with self.turn:
+            if not self.ended:
+                method(*arguments)
+            return not self.ended
+
+    def end(self, reason):
+        with self.turn:
+            self.listener.ended(reason)
+            self.ended = True
 
     def close(self):
         self.closed += 1
@@ -50,7 +63,8 @@ class Hub:
         properties = {"sessionID": session_id} if session_id else {}
         if kind in ("session.created", "session.updated", "session.deleted"):
             properties["info"] = {"id": session_id, "parentID": parent}
-        self.listener.event(OpenCodeEvent(kind, properties, directory=directory))
+        with self.turn:
+            self.listener.event(OpenCodeEvent(kind, properties, directory=directory))
 
 
 class Sink:
@@ -209,27 +223,55 @@ def test_what_happens_while_the_sessions_are_looked_up_comes_after_the_opening(h
     ]
 
 
-def test_what_comes_while_the_kept_events_are_handed_on_keeps_its_order(hub, sink):
-    handed = threading.Event()
-    more = threading.Event()
-
-    def event(event):
-        sink.seen.append((event.type, event.session_id))
-        if len(sink.seen) == 2:
-            handed.set()
-            assert more.wait(20)
-
-    sink.event = event
-    once = iter([None])
-    hub.meanwhile = lambda: [hub.send("first", "ses_1") for _ in once]
+@pytest.mark.parametrize(
+    ("then", "seen"),
+    [
+        (lambda hub: hub.send("session.idle", "ses_1"), ("session.idle", "ses_1")),
+        (lambda hub: hub.end("the server was stopped"), "the server was stopped"),
+    ],
+    ids=["event", "end"],
+)
+def test_what_comes_while_the_kept_events_are_handed_on_comes_after_them(hub, sink, then, seen):
+    hub.meanwhile = lambda: [hub.send("session.idle", f"ses_{each}") for each in (2, 3)]
+    hub.children = {"ses_1": ["ses_2", "ses_3"]}
     with ThreadPoolExecutor(1) as pool:
-        begun = pool.submit(begin, hub, sink, session_id="ses_1")
-        assert handed.wait(20)
-        hub.send("second", "ses_1")  # as the hub does, from its own thread; it must not wait
-        more.set()
-        begun.result(20)
-    hub.send("third", "ses_1")
-    assert [kind for kind, _ in sink.seen[1:]] == ["first", "second", "third"]
+        handed, coming = threading.Event(), []
+
+        def come():
+            assert handed.wait(20)
+            then(hub)
+
+        def event(event):
+            sink.seen.append((event.type, event.session_id))
+            handed.set()
+
+        sink.event = event
+        coming.append(pool.submit(come))
+        begin(hub, sink, session_id="ses_1")
+        coming[0].result(20)
+    assert sink.seen[-1] == seen
+    assert ("session.idle", "ses_3") in sink.seen[:-1]
+
+
+def test_a_session_made_while_the_others_are_looked_up_is_learned_of(hub, sink):
+    """Its events come after its creation, and so does who begins to hear them."""
+    hub.meanwhile = lambda: hub.send("session.created", "ses_2", parent="ses_1")
+    begin(hub, sink, "session.idle", session_id="ses_1")
+    hub.send("session.idle", "ses_2")
+    assert sink.seen == ["opened", ("session.idle", "ses_2")]
+
+
+def test_what_nobody_wants_is_not_kept(hub, sink, monkeypatch):
+    monkeypatch.setattr(opencode_listener, "_MOST_HELD", 2)
+
+    def meanwhile():
+        for _ in range(10):
+            hub.send("message.part.delta", "ses_1")
+            hub.send("session.idle")
+
+    hub.meanwhile = meanwhile
+    begin(hub, sink, "session.*", session_id="ses_1")
+    assert sink.seen == ["opened"]
 
 
 @pytest.mark.parametrize("session_id", ["", "nope"])
@@ -259,26 +301,15 @@ def test_too_many_events_to_keep_end_the_subscription(hub, sink, monkeypatch):
 
 def test_the_hubs_end_is_the_sinks(hub, sink):
     begin(hub, sink)
-    hub.listener.ended("the server was stopped")
+    hub.end("the server was stopped")
     assert sink.seen == ["opened", "the server was stopped"]
 
 
 def test_an_end_before_the_opening_is_an_error(hub, sink):
-    hub.meanwhile = lambda: hub.listener.ended("the server was stopped")
+    hub.meanwhile = lambda: hub.end("the server was stopped")
     with pytest.raises(BackendError, match="the events have ended: the server was stopped"):
         begin(hub, sink, session_id="ses_1")
     assert (hub.closed, sink.seen) == (1, [])
-
-
-def test_an_end_while_the_kept_events_are_handed_on_comes_after_them(hub, sink):
-    def event(event):
-        sink.seen.append(event.type)
-        hub.listener.ended("the server was stopped")
-
-    sink.event = event
-    hub.meanwhile = lambda: hub.send("session.idle", "ses_1")
-    begin(hub, sink, session_id="ses_1")
-    assert sink.seen == ["opened", "session.idle", "the server was stopped"]
 
 
 def test_closing_is_the_hubs(hub, sink):

@@ -497,13 +497,56 @@ def test_events_go_to_who_wants_them(fake: FakeIpcClient) -> None:
         fake.events(session_id=parent.id) as by_session,
         fake.events(directory="/there") as by_folder,
     ):
-        assert fake.emit("file.edited", event=IpcEvent(properties_json="{}")) == 1
-        assert fake.emit("todo.updated", session_id=child.id) == 2
+        here = IpcEvent(directory="/here", properties_json="{}")
+        assert fake.emit("file.edited", event=here) == 1
+        assert fake.emit("todo.updated", session_id=child.id, event=here) == 2
         assert fake.emit("other", directory="/there") == 1
-        assert fake.emit("other", session_id="ses_unknown") == 0
+        assert fake.emit("other", session_id="ses_unknown", event=here) == 0
         assert [by_type.next_event(WAIT).type for _ in range(2)] == ["file.edited", "todo.updated"]
         assert by_session.next_event(WAIT).session_id == child.id
         assert by_folder.next_event(WAIT).directory == "/there"
+
+
+def test_of_a_project_its_own_events_and_those_of_the_whole_server(fake: FakeIpcClient) -> None:
+    session = fake.add_session("x", directory="/here")
+    with (
+        fake.events(directory="/there") as of_project,
+        fake.events(session_id=session.id, directory="/there") as of_session,
+    ):
+        assert fake.emit("installation.updated") == 1
+        assert fake.emit("file.edited", directory="/here") == 0
+        # A session's wherever it is.
+        assert fake.emit("todo.updated", session_id=session.id, directory="/here") == 1
+        assert of_project.next_event(WAIT).type == "installation.updated"
+        assert of_session.next_event(WAIT).type == "todo.updated"
+
+
+def test_the_servers_noise_comes_to_who_asks_for_it(fake: FakeIpcClient) -> None:
+    with fake.events() as every, fake.events(types=["server.*"]) as noise:
+        assert fake.emit("server.heartbeat") == 1
+        assert fake.emit("file.edited") == 1
+        assert every.next_event(WAIT).type == "file.edited"
+        assert noise.next_event(WAIT).type == "server.heartbeat"
+
+
+@pytest.mark.parametrize("name", ["*", ".*", "session*", " .*"])
+def test_what_is_no_type_of_events_is_refused(fake: FakeIpcClient, name: str) -> None:
+    with pytest.raises(IpcServerError, match="is no type of events"):
+        fake.events(types=["session.updated", name])
+
+
+def test_events_of_a_session_that_is_not_there_are_refused(fake: FakeIpcClient) -> None:
+    with pytest.raises(IpcServerError, match="has no session ses_none"):
+        fake.events(session_id="ses_none")
+    assert fake.emit("todo.updated", session_id="ses_none") == 0
+
+
+def test_the_end_of_a_session_is_told_to_who_follows_those_above_it(fake: FakeIpcClient) -> None:
+    parent = fake.create_session("parent")
+    child = fake.add_session("child", parent_id=parent.id)
+    with fake.events(types=["session.deleted"], session_id=parent.id) as events:
+        fake.delete_session(child.id)
+        assert events.next_event(WAIT).session_id == child.id
 
 
 def test_an_event_has_its_properties(fake: FakeIpcClient) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from opencode_sync.gateway.backends.base import EventSink
 from opencode_sync.gateway.backends.event_types import EventTypes
 from opencode_sync.gateway.backends.opencode.errors import server_error
-from opencode_sync.gateway.backends.opencode.events.current import without_old_news
+from opencode_sync.gateway.backends.opencode.events.current import News
 from opencode_sync.gateway.backends.opencode.events.reader import (
     RESUBSCRIBED,
     OpenCodeEvent,
@@ -20,6 +19,9 @@ __all__ = ["Listener", "SessionTree"]
 
 _MOST_HELD = 10_000
 """Events that are kept."""
+
+_BIRTHS = ("session.created", "session.updated")
+"""The types that tell whose child a session is."""
 
 
 class SessionTree:
@@ -39,7 +41,7 @@ class SessionTree:
         """Return whether an event belongs to one of them; learns from it of new ones."""
         if event.session_id in self._ids:
             return True
-        if event.type not in ("session.created", "session.updated"):
+        if event.type not in _BIRTHS:
             return False
         info = event.properties.get("info")
         if not isinstance(info, dict) or info.get("parentID") not in self._ids:
@@ -49,7 +51,10 @@ class SessionTree:
 
 
 class Listener:
-    """Hands on what is wanted. Called by the hub; ``open`` to ``release`` by who subscribes."""
+    """Hands on what is wanted. The hub calls it, one call at a time.
+
+    So has whoever subscribes: with ``HubSubscription.in_turn``.
+    """
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class Listener:
         directory: str | None = None,
         tree: SessionTree | None = None,
         held: bool = False,
+        hurry: Callable[[], object] = lambda: None,
     ) -> None:
         """Begin.
 
@@ -66,17 +72,21 @@ class Listener:
             sink: Gets the events.
             types: Which types are wanted.
             directory: Only events of this project; None for those of all.
-            tree: Only events of these sessions, wherever they are.
-            held: Keep the events until ``release``.
+            tree: Only events of these sessions, wherever they are; all known by ``open``.
+            held: Keep the events until ``release``. Else ``open`` is not called either.
+            hurry: Called when it is time for ``release``: there is much to keep, or the end.
         """
         self._sink = sink
         self._types = types
         self._directory = None if directory is None else os.path.normcase(directory)
         self._tree = tree
-        self._lock = threading.Lock()  # guards the next three; the sink is called without it
+        self._hurry = hurry
+        self._opened = not held
         self._held: list[OpenCodeEvent | None] | None = [] if held else None
+        self._news = News()
         self._lost = False
-        self._end: str | None = None
+        self.end = ""
+        """Why nothing follows, once that is so."""
 
     # What happens between the subscription and the first event, in this order...
 
@@ -84,81 +94,76 @@ class Listener:
         """Tell the sink that the subscription has begun.
 
         Raises:
-            BackendError: the hub has ended meanwhile, or there were too many events to keep.
-        """
-        with self._lock:
-            self._check_complete()
-            end = self._end
-        if end is not None:
-            raise server_error(f"the events have ended: {end}")
-        self._sink.opened()
-
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time to release what is kept: there is much of it, or the end."""
-        with self._lock:
-            return self._end is not None or len(self._held or ()) >= _MOST_HELD // 2
-
-    def tell(self, read: Iterable[OpenCodeEvent]) -> None:
-        """Hand on what was read since the subscription, unless what is kept is newer."""
-        with self._lock:
-            heard = [event for event in self._held or () if event is not None]
-        for event in without_old_news(read, heard):
-            self._hand_on(event)
-
-    def release(self) -> None:
-        """Hand on what was kept, and have the hub hand on what comes from now on.
-
-        Raises:
             BackendError: there were too many events to keep.
         """
-        while True:
-            with self._lock:
-                self._check_complete()
-                held, end = self._held or [], self._end
-                self._held = [] if held else None
-            if not held:
-                break
-            for event in held:
-                self._hand_on(event)
-        if end is not None:
-            self._sink.ended(end)
-
-    def _check_complete(self) -> None:
-        """Raise if an event is missing. The caller holds the lock."""
         if self._lost:
             raise server_error(
                 f"OpenCode sent more than {_MOST_HELD} events before it was known which of them "
                 f"are wanted; try again"
             )
+        # In their order: some tell of sessions that others are about.
+        self._held = [each for each in self._held or () if each is None or self._is_ours(each)]
+        self._opened = True
+        self._sink.opened()
 
-    # What the hub calls, one at a time...
+    def release(self, read: Iterable[OpenCodeEvent] = ()) -> None:
+        """Hand on what was kept, and from now on what comes. More than once does nothing.
+
+        Args:
+            read: What is so since before that; it is handed on first, unless what came is newer.
+        """
+        if self._held is None:
+            return
+        held, self._held = self._held, None
+        for event in self._news.left_of(read):
+            self._hand_on(event)
+        for each in held:
+            self._hand_on(each)
+
+    # What the hub calls...
 
     def event(self, event: OpenCodeEvent) -> None:
         """One event."""
-        self._take(event)
+        if self._held is None:
+            self._hand_on(event)
+        elif self._is_kept(event):
+            self._keep(self._held, event)
 
     def resubscribed(self) -> None:
         """Events may be missing before this."""
-        self._take(None)
+        if self._held is None:
+            self._hand_on(None)
+        else:
+            self._keep(self._held, None)
 
     def ended(self, reason: str) -> None:
         """Nothing follows."""
-        with self._lock:
-            self._end = reason
-            is_open = self._held is None
-        if is_open:
+        self.end = reason
+        self._hurry()
+        if self._opened:  # else who subscribes has nobody to tell
+            self.release()
             self._sink.ended(reason)
 
-    def _take(self, event: OpenCodeEvent | None) -> None:
-        with self._lock:
-            if self._held is not None:
-                if len(self._held) < _MOST_HELD:
-                    self._held.append(event)
-                else:
-                    self._lost = True
-                return
-        self._hand_on(event)
+    def _is_kept(self, event: OpenCodeEvent) -> bool:
+        if not self._opened and self._tree is not None:  # which is not known yet
+            self._news.hear(event)
+            return bool(event.session_id) and (event.type in _BIRTHS or event.type in self._types)
+        if not self._is_ours(event):
+            return False
+        self._news.hear(event)
+        return event.type in self._types
+
+    def _keep(self, held: list[OpenCodeEvent | None], event: OpenCodeEvent | None) -> None:
+        if len(held) < _MOST_HELD:
+            held.append(event)
+            if len(held) == _MOST_HELD // 2:
+                self._hurry()
+        elif self._opened:
+            # Whoever reads does not keep up, and what was read is old by now.
+            self.release()
+            self._hand_on(event)
+        else:
+            self._lost = True
 
     def _hand_on(self, event: OpenCodeEvent | None) -> None:
         """Hand on an event if it is wanted; None is that some may be missing."""

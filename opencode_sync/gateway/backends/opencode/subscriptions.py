@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable
 from opencode_sync.deadline import Deadline
 from opencode_sync.gateway.backends.base import EventSink, Subscription, check_session_id
 from opencode_sync.gateway.backends.event_types import EventTypes
-from opencode_sync.gateway.backends.opencode.events.current import known_folders, read_current
+from opencode_sync.gateway.backends.opencode.beginning import Beginning
+from opencode_sync.gateway.backends.opencode.errors import server_error
+from opencode_sync.gateway.backends.opencode.events.current import known_folders
 from opencode_sync.gateway.backends.opencode.events.readings import Readings
+from opencode_sync.gateway.backends.opencode.http.breaker import Breaker
 from opencode_sync.gateway.backends.opencode.listener import Listener, SessionTree
 from opencode_sync.gateway.backends.opencode.lookups import session_document, session_tree
 from opencode_sync.gateway.backends.opencode.project import Project
@@ -21,16 +24,21 @@ def subscribe(
     project: Project, request: IpcSubscribeRequest, sink: EventSink, deadline: Deadline
 ) -> Subscription:
     """See ``OpenCodeBackend.subscribe``."""
-    types = EventTypes(request.types)
-    events = project.binding.events
+    types, breaker = EventTypes(request.types), Breaker()
+    events, tree = project.binding.events, None
     if request.HasField("session_id"):
         tree = SessionTree({check_session_id(request.session_id)})
-        listener = Listener(sink, types, tree=tree, held=True)
-    else:
-        tree = None
-        listener = Listener(sink, types, directory=project.directory, held=request.current)
-        if not request.current:
-            return events.subscribe(listener, deadline=deadline, opened=sink.opened)
+    elif not request.current:
+        listener = Listener(sink, types, directory=project.directory)
+        return events.subscribe(listener, deadline=deadline, opened=sink.opened)
+    listener = Listener(
+        sink,
+        types,
+        directory=project.directory,
+        tree=tree,
+        held=True,
+        hurry=breaker.trip,
+    )
     # Subscribed first and asked then: what happens in between is not passed over.
     subscription = events.subscribe(listener, deadline=deadline)
     try:
@@ -40,24 +48,19 @@ def subscribe(
             tree.add(family)
             if request.current:
                 folders = _folders_of(project, request.session_id, family, deadline)
-        # Before the reading, so that a slow folder makes nobody wait for the beginning.
-        listener.open()
-        if request.current:
-            read = read_current(
-                project.binding.http,
-                events,
-                folders,
-                types=types,
-                sessions=tree,
-                deadline=deadline,
-                stopped=lambda: listener.is_due,
-            )
-            listener.tell(list(read))
-        listener.release()
+        if not subscription.in_turn(listener.open, deadline=deadline):
+            raise server_error(f"the events have ended: {listener.end}")
+        if not request.current:
+            subscription.in_turn(listener.release, deadline=deadline)
+            return subscription
+        beginning = Beginning(
+            project.binding, subscription, listener, breaker, folders, types, tree
+        )
+        beginning.start()
     except BaseException:
         subscription.close()
         raise
-    return subscription
+    return beginning
 
 
 def _folders(project: Project) -> Callable[[Readings], Iterable[str]]:

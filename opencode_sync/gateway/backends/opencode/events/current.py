@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator
 
 from opencode_sync.deadline import Deadline
-from opencode_sync.gateway.backends.base import BackendError
 from opencode_sync.gateway.backends.event_types import EventTypes
 from opencode_sync.gateway.backends.opencode.events.hub import EventHub
 from opencode_sync.gateway.backends.opencode.events.reader import OpenCodeEvent
@@ -25,15 +24,11 @@ from opencode_sync.gateway.backends.opencode.events.readings import (
     status_of,
 )
 from opencode_sync.gateway.backends.opencode.http.client import OpenCodeHttp, quote_id
-from opencode_sync.logger import logger
 
-__all__ = ["known_folders", "read_current", "without_old_news"]
+__all__ = ["News", "known_folders", "read_current"]
 
 _KINDS = (STATUS, "permission.asked", "question.asked")
 """The types of the events that tell it."""
-
-_TIMEOUT = 10.0
-"""Seconds for all folders together."""
 
 _FOLDER_TIMEOUT = 4.0
 """Seconds for one of them."""
@@ -62,8 +57,11 @@ def read_current(
     sessions: Container[str] | None,
     deadline: Deadline,
     stopped: Callable[[], bool],
+    failed: Callable[[str], object],
 ) -> Iterator[OpenCodeEvent]:
-    """Give events for what is so now in some folders. What cannot be read is logged, and left out.
+    """Give events for what is so now in some folders, each state and question once.
+
+    What cannot be read is left out.
 
     Args:
         http: The server.
@@ -71,33 +69,32 @@ def read_current(
         folders: Says which, given a way to ask.
         types: What is not wanted is not asked for, where that can be told apart.
         sessions: Those that are wanted; None for all.
-        deadline: For all of it; some seconds are its limit in any case.
+        deadline: For all of it.
         stopped: Whether to give up.
+        failed: Told why something is left out.
     """
     if not any(kind in types for kind in _KINDS):
         return
-    soon = deadline.earlier(Deadline.after(_TIMEOUT))
-    readings = Readings(http, soon, stopped=stopped, failed=_log)
+    readings = Readings(http, deadline, stopped=stopped, failed=lambda error: failed(error.message))
     look = _Look(readings, types, sessions)
-    told = 0
-    some_left = False
+    told: set[tuple[str, str]] = set()
     for number, folder in enumerate(folders(readings)):
-        some_left = some_left or number == _MOST_FOLDERS
-        if some_left:
-            break
+        if number == _MOST_FOLDERS:
+            failed(f"there are more than {_MOST_FOLDERS} project folders")
+            return
         since = time.monotonic()
         for finding in look.into(folder):
-            if told == _MOST_EVENTS:
-                some_left = True
-                break
-            told += 1
+            # OpenCode may list a question twice, and a session with two names of one folder.
+            told_by = _text(finding, "sessionID" if finding.type == STATUS else "id")
+            if (finding.type, told_by) in told:
+                continue
+            if len(told) == _MOST_EVENTS:
+                failed(f"there are more than {_MOST_EVENTS} sessions at work and questions")
+                return
+            told.add((finding.type, told_by))
             yield hub.standing(finding, since=since)
-    if some_left or readings.over:
-        logger.warning("What is going on was not asked for in all project folders")
-
-
-def _log(error: BackendError) -> None:
-    logger.warning("What is going on is not known in all project folders: {}", error.message)
+    if readings.over:
+        failed("it took too long, or too much happened meanwhile")
 
 
 def known_folders(readings: Readings, hub: EventHub) -> Iterator[str]:
@@ -178,32 +175,40 @@ class _Look:
         return True
 
 
-def without_old_news(
-    read: Iterable[OpenCodeEvent], heard: Iterable[OpenCodeEvent]
-) -> Iterator[OpenCodeEvent]:
-    """Give what was read but for what the events say that were heard meanwhile.
+class News:
+    """What the events say while it is read what is so: that is newer. For one thread at a time."""
 
-    Args:
-        read: From ``read_current``.
-        heard: In their order; they are told after this.
-    """
-    at_work: dict[str, bool] = {}
-    known: set[str] = set()
-    for event in heard:
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._at_work: dict[str, bool] = {}
+        self._known: set[str] = set()
+
+    def hear(self, event: OpenCodeEvent) -> None:
+        """Learn from an event, in their order."""
         if event.type == STATUS:
-            at_work[event.session_id] = not _is_idle(event.properties.get("status"))
+            self._at_work[event.session_id] = not _is_idle(event.properties.get("status"))
         elif event.type in ("session.idle", "session.deleted"):
-            at_work[event.session_id] = False
+            self._at_work[event.session_id] = False
         elif event.type in _KINDS:
-            known.add(_text(event, "id"))
+            self._known.add(_text(event, "id"))
         elif event.type in ("permission.replied", "question.replied", "question.rejected"):
-            known.add(_text(event, "requestID"))
-    for event in read:
-        if event.type == STATUS:
-            if event.session_id not in at_work:
+            self._known.add(_text(event, "requestID"))
+
+    def left_of(self, read: Iterable[OpenCodeEvent]) -> Iterator[OpenCodeEvent]:
+        """Give what was read but for what was heard, which is told after this."""
+        heard_at_work: dict[str, OpenCodeEvent] = {}
+        for event in read:
+            session_id = event.session_id
+            if event.type == STATUS:
+                if session_id not in self._at_work:
+                    yield event
+                elif self._at_work[session_id]:
+                    heard_at_work[session_id] = event
+            elif self._at_work.get(session_id, True) and _text(event, "id") not in self._known:
+                # Nobody shall hear of a question before the work that it holds up.
+                if session_id in heard_at_work:
+                    yield heard_at_work.pop(session_id)
                 yield event
-        elif at_work.get(event.session_id, True) and _text(event, "id") not in known:
-            yield event
 
 
 def _is_idle(status: object) -> bool:

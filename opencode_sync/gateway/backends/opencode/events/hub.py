@@ -106,7 +106,7 @@ class EventHub:
                 attempt to reach it was made, also while the hub is trying again and again for
                 others.
         """
-        subscription = HubSubscription(subscriber, self._unsubscribe)
+        subscription = HubSubscription(subscriber, self._unsubscribe, self._delivery)
         with self._lock:
             self._waiting += 1
         try:

@@ -93,6 +93,8 @@ class Readings:
         try:
             return self._http.call("GET", path, query=query, deadline=soon)
         except BackendError as error:
+            if self._stopped():
+                return None  # it may have been broken off for that
             if isinstance(error, RefusedError) and error.refusal.is_not_found:
                 return MISSING
             if isinstance(error, RefusedError) and error.refusal.status == 400:

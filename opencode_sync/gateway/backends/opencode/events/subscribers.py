@@ -31,10 +31,16 @@ class Subscriber(Protocol):
 class HubSubscription:
     """One subscriber's place in a hub. Any thread may call ``close``."""
 
-    def __init__(self, subscriber: Subscriber, leave: Callable[[HubSubscription], None]) -> None:
+    def __init__(
+        self,
+        subscriber: Subscriber,
+        leave: Callable[[HubSubscription], None],
+        delivery: Delivery,
+    ) -> None:
         """For ``EventHub.subscribe``."""
         self.subscriber = subscriber
         self._leave = leave
+        self._delivery = delivery
         self._closed = False
         self._failed = False
 
@@ -47,6 +53,29 @@ class HubSubscription:
         """
         self._closed = True  # a delivery that is going on leaves it out from here on
         self._leave(self)
+
+    def in_turn(
+        self, method: Callable[..., None], *arguments: Any, deadline: Deadline | None = None
+    ) -> bool:
+        """Call one of the subscriber's methods between two calls of the hub's own.
+
+        Args:
+            method: Must not block. What it raises comes out.
+            arguments: Its own.
+            deadline: For the wait until the hub's call has returned; None waits as long as that
+                takes.
+
+        Returns:
+            Whether it was called: not once this is closed, or the hub has let go.
+
+        Raises:
+            BackendError: SERVER_ERROR: a subscriber blocks until then.
+        """
+        with self._delivery.held(deadline):
+            if self._closed:
+                return False
+            method(*arguments)
+            return True
 
     def call(self, method: Callable[..., None], *arguments: Any) -> None:
         """Call one of the subscriber's methods, for a thread that holds the delivery."""

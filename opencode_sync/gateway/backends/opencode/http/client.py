@@ -9,10 +9,11 @@ unless the server cannot have acted on it or acting twice changes nothing.
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import ssl
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
@@ -36,6 +37,7 @@ from opencode_sync.gateway.backends.opencode.errors import (
     read_refusal,
     server_error,
 )
+from opencode_sync.gateway.backends.opencode.http.breaker import Breaker
 from opencode_sync.gateway.backends.opencode.http.pool import new_pool
 from opencode_sync.gateway.spans import HTTP_SPANS, HttpSpan
 from opencode_sync.masking import remember_secret
@@ -171,6 +173,7 @@ class OpenCodeHttp:
             self._headers["Authorization"] = f"Basic {pair}"
             remember_secret(password)
             remember_secret(pair)
+        self._breaker: Breaker | None = None
         self._pool = self._new_pool(_POOL_SIZE)
 
     def __repr__(self) -> str:
@@ -185,6 +188,20 @@ class OpenCodeHttp:
     def close(self) -> None:
         """Close the idle connections; calls in flight end on their own."""
         self._pool.close()
+
+    def breakable(self, breaker: Breaker) -> Self:
+        """Return the same server for one thread, whose calls another one can end.
+
+        It has a connection of its own, to be closed by ``close``. A call that was broken off fails
+        as if the connection broke.
+
+        Args:
+            breaker: Ends them.
+        """
+        alone = copy.copy(self)
+        alone._breaker = breaker
+        alone._pool = alone._new_pool(1)
+        return alone
 
     def call(
         self,
@@ -227,7 +244,7 @@ class OpenCodeHttp:
                     # A server that went away takes its idle connections with it, and one of those
                     # can look alive until it is used. Reading twice is harmless; a POST or DELETE
                     # may have been acted upon, so its outcome is reported as unknown instead.
-                    if method != "GET":
+                    if method != "GET" or (self._breaker and self._breaker.broken):
                         raise
             pool = self._new_pool(1)
             try:
@@ -245,7 +262,7 @@ class OpenCodeHttp:
     # One exchange...
 
     def _new_pool(self, size: int) -> urllib3.HTTPConnectionPool:
-        return new_pool(self._host, self._port, size=size, tls=self._tls)
+        return new_pool(self._host, self._port, size=size, tls=self._tls, breaker=self._breaker)
 
     def _once(
         self,

@@ -30,6 +30,7 @@ from opencode_sync.gateway.backends.opencode.server.process import (
     port_is_taken,
     port_of,
 )
+from opencode_sync.gateway.workers import WorkerPool
 from opencode_sync.logger import logger
 from opencode_sync.wire import ipc_pb2
 
@@ -39,6 +40,13 @@ _HEALTH_TIMEOUT = 5.0
 """Seconds a server in use gets to say that it is healthy."""
 
 _CLOSE_TIMEOUT = 5.0
+
+_READER_NAME = "opencode-sync-gateway-reading"
+_MOST_READERS = 16
+"""How many may ask at a time; who comes then waits for one of these."""
+
+_END_TIMEOUT = 1.0
+"""Seconds to wait for them; they end at once, unless one is connecting just now."""
 
 _STARTS = 3
 """Times that a start is tried: of two servers that start at once in one home, OpenCode 1.18 may end
@@ -64,9 +72,12 @@ class Binding:
     """Which of its instances do not know a key yet."""
     events: EventHub = field(init=False, repr=False, compare=False)
     """What it publishes, for all who want it."""
+    readers: WorkerPool = field(init=False, repr=False, compare=False)
+    """Threads that ask it what its events do not say, while nobody's request waits for that."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "events", EventHub(self.http))
+        object.__setattr__(self, "readers", WorkerPool(_READER_NAME, limit=_MOST_READERS))
 
     @property
     def info(self) -> ipc_pb2.IpcServerInfo:
@@ -144,7 +155,9 @@ class Binding:
 
     def release(self, deadline: Deadline) -> bool:
         """Let go of it; a server of ours ends. Returns whether that was done in time."""
-        self.events.close()
+        self.events.close()  # and with them all that the readers do
+        if not self.readers.close(deadline.earlier(Deadline.after(_END_TIMEOUT))):
+            logger.debug("A thread that asks OpenCode what is so ends when its request has ended")
         self.http.close()
         return self.owned is None or self.owned.stop(deadline)
 
@@ -316,8 +329,7 @@ class Servers:
         if binding is not None and not binding.release(deadline):
             logger.error("OpenCode (process {}) did not end in time", binding.pid)
         if self.configured is not None:
-            self.configured.events.close()
-            self.configured.http.close()
+            self.configured.release(deadline)
 
     @contextmanager
     def _changing(self, deadline: Deadline) -> Iterator[None]:

@@ -1,0 +1,446 @@
+"""The user's half of a question: what is typed and clicked while questions come and go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from opencode_sync.desktop.activity import feed
+from opencode_sync.desktop.chat import ChatPane, elsewhere
+from opencode_sync.desktop.chat.asked import Questions
+from opencode_sync.desktop.chat.form import Form, Stage
+from opencode_sync.desktop.chat.questions import PermissionForm, QuestionForm
+from opencode_sync.errors import IpcConnectionError
+from opencode_sync.gateway import BackendError, Gateway
+from opencode_sync.run_events import PermissionAsked
+from opencode_sync.types import IpcEvent
+from opencode_sync.wire import ipc_pb2
+from tests.desktop.chat.conftest import ChatBackend, Open, session
+from tests.desktop.chat.panes import PATIENCE, wait_form, write
+from tests.desktop.chat.test_elsewhere import status, tell
+from tests.desktop.chat.test_others_runs import permission, question, replied
+from tests.support import backend as b
+from tests.support.leaks import eventually
+from tests.unit.gateway.doubles import Held, Stream
+
+ALLOW = 1
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elsewhere, "_PAUSE_MS", 0)
+
+
+@pytest.fixture
+def shown(pane: ChatPane, show: Open, backend: ChatBackend) -> ChatPane:
+    """With the session, and the backend's events; another program has it at work."""
+    show()
+    assert eventually(lambda: bool(backend.streams))
+    tell(backend, status(busy=True))
+    return pane
+
+
+def ask(qtbot: QtBot, pane: ChatPane, backend: ChatBackend, *events: IpcEvent) -> Any:
+    """Have these be open, and return the form for the first."""
+    for each in events:
+        tell(backend, each)
+    talk = pane._talks.shown
+    assert talk is not None
+    qtbot.waitUntil(lambda: len(talk.questions.items) == len(events), timeout=PATIENCE)
+    return wait_form(qtbot, pane, Form)
+
+
+def keys(qtbot: QtBot, pane: ChatPane, text: str) -> None:
+    """Have them pressed, wherever the keyboard is."""
+    for each in text:
+        at = pane.window().focusWidget()
+        assert at is not None
+        if each == "\n":
+            qtbot.keyClick(at, Qt.Key.Key_Return)
+        else:
+            qtbot.keyClicks(at, each)
+
+
+def wait_other(qtbot: QtBot, pane: ChatPane, form: Form) -> None:
+    qtbot.waitUntil(lambda: pane.questions.form is not form, timeout=PATIENCE)
+
+
+# --- What is being typed ---
+
+
+def test_what_is_typed_as_an_answer_is_never_sent_as_a_prompt(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    shown.composer.setPlainText("a draft")
+    form.why.setFocus()
+    keys(qtbot, shown, "no, rather ")
+    tell(backend, replied("per_1"))
+    wait_other(qtbot, shown, form)
+    keys(qtbot, shown, "delete nothing\n")
+    assert shown.questions.form is None
+    assert (form.why.text(), form.stage) == ("no, rather delete nothing", Stage.OVER)
+    assert form.over.isVisible()
+    assert not form.once.isVisible()
+    assert (backend.runs, backend.replies) == ([], [])
+    qtbot.waitUntil(form.move_button.isEnabled, timeout=PATIENCE)
+    form.move_button.click()
+    assert shown.composer.text == "a draft\n\nno, rather delete nothing"
+    assert shown.focusWidget() is shown.composer
+    assert not shown.questions.isVisible()
+
+
+def test_what_was_typed_is_discarded_by_a_button_that_was_not_there_before(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    form = ask(qtbot, shown, backend, question("que_1"))
+    form.items[0].other.setText("blue")
+    form.answer.setFocus()
+    tell(backend, status(busy=False))
+    wait_other(qtbot, shown, form)
+    assert shown.focusWidget() is form.items[0].other  # and not with what comes next
+    form.discard_button.click()  # meant for another one in its place
+    assert form.isVisible()
+    qtbot.waitUntil(form.discard_button.isEnabled, timeout=PATIENCE)
+    form.discard_button.click()
+    assert not shown.questions.isVisible()
+    assert shown.composer.text == ""
+    tell(backend, question("que_1"))
+    again = wait_form(qtbot, shown, QuestionForm)
+    assert again.items[0].other.text() == ""
+
+
+def test_what_was_typed_stays_beside_the_next_question(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"), permission("per_2"))
+    form.why.setFocus()
+    keys(qtbot, shown, "no, use the ")
+    tell(backend, replied("per_1"))
+    wait_other(qtbot, shown, form)
+    keys(qtbot, shown, "stub\n")
+    assert shown.focusWidget() is form.why
+    assert form.text == "no, use the stub"
+    following = wait_form(qtbot, shown, PermissionForm)
+    following.once.click()
+    wait_other(qtbot, shown, following)
+    assert [(each.permission_id, each.reply) for each in backend.replies] == [("per_2", ALLOW)]
+    assert form.isVisible()
+
+
+def test_a_field_that_goes_empty_leaves_the_keyboard_where_it_does_nothing(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    form.why.setFocus()
+    tell(backend, replied("per_1"))
+    wait_other(qtbot, shown, form)
+    keys(qtbot, shown, "no\n")
+    assert shown.focusWidget() is shown.history
+    assert (shown.composer.text, backend.runs) == ("", [])
+
+
+def test_a_button_that_goes_leaves_the_keyboard_to_what_is_asked_next_or_the_message(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"), permission("per_2"))
+    form.once.setFocus()
+    tell(backend, replied("per_1"))
+    wait_other(qtbot, shown, form)
+    following = wait_form(qtbot, shown, PermissionForm)
+    assert shown.focusWidget() is following.about
+    keys(qtbot, shown, " \n")
+    tell(backend, replied("per_2"))
+    wait_other(qtbot, shown, following)
+    assert shown.focusWidget() is shown.composer
+    assert backend.replies == []
+    form = ask(qtbot, shown, backend, permission("per_3"))
+    shown.composer.setPlainText("a draft")
+    form.reject.setFocus()
+    tell(backend, replied("per_3"))
+    wait_other(qtbot, shown, form)
+    assert shown.focusWidget() is shown.history  # Enter would send the draft
+
+
+def test_what_has_begun_waits_for_who_comes_back(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    form.why.setText("do it another w")
+    shown.show_session(session("ses_2"))
+    assert not shown.questions.isVisible()
+    shown.show_session(session())
+    assert shown.questions.form is form
+    assert form.takes_answer
+    shown.show_session(session("ses_2"))
+    tell(backend, replied("per_1"))
+    qtbot.waitUntil(lambda: not shown._service.activity.waiting, timeout=PATIENCE)
+    shown.show_session(session())
+    assert shown.questions.form is None
+    assert form.isVisible()
+    assert (form.stage, form.text) == (Stage.OVER, "do it another w")
+
+
+def test_what_was_written_for_a_session_that_is_deleted_is_in_the_next_new_one(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    form.why.setText("do it another way")
+    form.why.setFocus()
+    shown.composer.setPlainText("and a draft")
+    shown.forget_session("ses_1")
+    assert shown.questions._forms == {}
+    keys(qtbot, shown, "no\n")
+    assert shown.begin_new()
+    assert shown.composer.text == "do it another way\n\nand a draft"
+
+
+def test_a_choice_that_was_made_waits_until_its_question_is_told_again(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    form = ask(qtbot, shown, backend, question("que_1"))
+    form.items[0].buttons[1].click()
+    backend.streams[-1].end("the server has ended")
+    wait_other(qtbot, shown, form)
+    assert not form.isVisible()
+    shown._service.activity.begin()
+    assert eventually(lambda: len(backend.streams) == 2)
+    tell(backend, question("que_0"))
+    tell(backend, question("que_1"))
+    qtbot.waitUntil(lambda: shown.questions.form is form, timeout=PATIENCE)
+    assert not form.takes_answer  # it has come back under the pointer
+    assert form.items[0].answers == ["blue"]
+
+
+def test_a_loss_of_events_leaves_what_is_being_answered_alone(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    form.why.setFocus()
+    keys(qtbot, shown, "do it ")
+    tell(backend, IpcEvent(type="gateway.resubscribed"))
+    tell(backend, status("ses_2", busy=True))
+    activity = shown._service.activity
+    qtbot.waitUntil(lambda: activity.at_work == {"ses_2"}, timeout=PATIENCE)
+    assert shown.questions.form is form
+    tell(backend, status(busy=True))
+    tell(backend, permission("per_1"))
+    qtbot.waitUntil(lambda: "ses_1" in activity.at_work, timeout=PATIENCE)
+    activity._doubt.timeout.emit()
+    keys(qtbot, shown, "otherwise")
+    assert shown.questions.form is form
+    assert (form.stage, form.why.text()) == (Stage.OPEN, "do it otherwise")
+
+
+# --- What is clicked ---
+
+
+def test_a_click_that_is_meant_for_one_question_does_not_answer_the_next(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"), permission("per_2"))
+    at = form.always.mapTo(shown, form.always.rect().center())
+    tell(backend, replied("per_1"))
+    wait_other(qtbot, shown, form)
+    QApplication.processEvents()
+    following = shown.questions.form
+    assert isinstance(following, PermissionForm)
+    qtbot.mouseClick(shown.childAt(at), Qt.MouseButton.LeftButton)
+    following.why.setText("for the first")
+    qtbot.keyClick(following.why, Qt.Key.Key_Return)
+    assert following.stage is Stage.OPEN
+    assert backend.replies == []
+    wait_form(qtbot, shown, PermissionForm)
+    qtbot.mouseClick(following.once, Qt.MouseButton.LeftButton)
+    wait_other(qtbot, shown, following)
+    assert [each.permission_id for each in backend.replies] == ["per_2"]
+
+
+def test_the_first_question_can_be_answered_at_once(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    with qtbot.waitSignal(shown._talks.questions_changed, timeout=PATIENCE):
+        tell(backend, permission("per_1"))
+    assert shown.questions.form is not None
+    assert shown.questions.form.takes_answer
+
+
+def test_a_question_that_comes_a_moment_after_another_went_cannot(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    tell(backend, replied("per_1"))
+    wait_other(qtbot, shown, form)
+    shown.questions._just_gone.start(PATIENCE)
+    tell(backend, permission("per_2"))
+    qtbot.waitUntil(lambda: shown.questions.form is not None, timeout=PATIENCE)
+    assert shown.questions.form is not None
+    assert not shown.questions.form.takes_answer
+
+
+# --- Answers on their way ---
+
+
+@pytest.fixture
+def held(backend: ChatBackend) -> Iterator[Held]:
+    """An answer that takes its time."""
+    held = Held(None)
+    backend.script["reply_permission"] = held
+    yield held
+    held.released.set()
+
+
+def test_one_question_is_answered_once(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend, held: Held
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    form.once.click()
+    held.wait_entered()
+    talk = shown._talks.shown
+    assert talk is not None
+    tell(backend, permission("per_2"))
+    qtbot.waitUntil(lambda: len(talk.questions.items) == 2, timeout=PATIENCE)
+    assert shown.questions.form is form
+    assert not form.isEnabled()
+    talk.questions.reply_permission(form.asked, "reject")  # as nothing here does
+    held.released.set()
+    wait_other(qtbot, shown, form)
+    assert [each[0] for each in backend.calls].count("reply_permission") == 1
+    following = wait_form(qtbot, shown, PermissionForm)
+    assert following.asked.id == "per_2"
+
+
+def test_an_answer_goes_on_its_way_while_another_session_is_shown(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend, held: Held
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    form.why.setText("not so")
+    form.reject.click()
+    held.wait_entered()
+    shown.show_session(session("ses_2"))
+    shown.show_session(session())
+    assert shown.questions.form is form
+    assert form.stage is Stage.SENT
+    held.released.set()
+    wait_other(qtbot, shown, form)  # also where no event says that it was taken
+    assert shown.questions.form is None
+    assert not shown.questions.isVisible()
+
+
+def test_what_was_written_for_an_answer_that_came_too_late_stays(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    def refuse(request: Any) -> None:
+        raise BackendError(ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE, "there is no such question")
+
+    backend.script["reply_permission"] = refuse
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    form.why.setText("rather not")
+    with qtbot.waitSignal(shown.failed, timeout=PATIENCE):
+        form.reject.click()
+    assert shown.questions.form is None
+    assert form.isVisible()
+    assert (form.stage, form.text) == (Stage.OVER, "rather not")
+
+
+def test_an_answer_that_was_refused_for_now_is_asked_for_again(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    def refuse(request: Any) -> None:
+        raise BackendError(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, "OpenCode is busy, try again")
+
+    backend.script["reply_permission"] = refuse
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    with qtbot.waitSignal(shown.failed, timeout=PATIENCE) as failed:
+        form.once.click()
+    assert "try again" in str(failed.args[0])
+    assert shown.questions.form is form
+    assert form.takes_answer
+
+
+# --- Our own run beside another program's ---
+
+
+def test_a_question_of_anothers_outlives_a_prompt_of_ours_that_was_refused(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "_SETTLE_MS", 20)
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    write(shown, "Mine")
+    run = backend.run()
+    assert shown.run_bar.text == "Another program's run waits for an answer"
+    run.end(b.failed("other", "no"))
+    qtbot.waitUntil(lambda: not shown.running_sessions, timeout=PATIENCE)
+    assert shown.questions.form is form
+    write(shown, "Mine")
+    backend.run(1)
+    shown.stop()
+    qtbot.waitUntil(lambda: not shown.running_sessions, timeout=PATIENCE)
+    assert shown.questions.form is form
+    assert form.takes_answer
+
+
+def test_what_our_run_has_asked_is_open_again_if_the_backend_says_so_after_a_crash(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend, gateway: Gateway
+) -> None:
+    def subscribe(stream: Stream) -> None:
+        stream.sink.opened()
+        stream.sink.event(status(busy=True))
+        stream.sink.event(permission("per_1"))
+
+    write(shown, "Hi")
+    backend.run().push(b.permission_asked("per_1"))
+    form = wait_form(qtbot, shown, PermissionForm)
+    form.why.setText("half a sen")
+    backend.script["subscribe"] = subscribe
+    ending = threading.Thread(target=gateway.stop, args=(0,), name="crash-of-a-test")
+    service = shown._service
+    with qtbot.waitSignal(service.lost, timeout=PATIENCE):
+        ending.start()
+    ending.join(PATIENCE / 1000)
+    second = Gateway(backend, port=gateway.port, auth_token=gateway.auth_token)
+    second.start()
+    try:
+        service.start()
+        qtbot.waitUntil(lambda: shown.questions.form is form, timeout=PATIENCE)
+        assert (form.stage, form.why.text()) == (Stage.OPEN, "half a sen")
+        assert not shown.running_sessions
+    finally:
+        backend.end_runs()
+        service.close()
+        assert service.wait_closed(PATIENCE / 1000)
+        second.stop(1)
+
+
+def test_how_a_run_ended_decides_whether_its_questions_are_over(shown: ChatPane) -> None:
+    asked = PermissionAsked("per_1", "bash", (), {}, "", "ses_1", "/project")
+    questions = Questions(shown._service, "ses_1")
+    questions.add(asked)
+    questions.clear(unclear=True)
+    questions.show_told([asked])
+    assert questions.items == [asked]
+    questions.add(asked)
+    questions.clear()
+    assert questions.items == []
+    questions.close()
+
+
+def test_the_end_of_a_connection_is_no_end_of_a_question(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    write(shown, "Hi")
+    backend.run().push(b.permission_asked("per_1"))
+    form = wait_form(qtbot, shown, PermissionForm)
+    talk = shown._talks.shown
+    assert talk is not None
+    talk._ended(None, IpcConnectionError("of the test", request_sent=True))
+    assert shown.questions.form is None
+    tell(backend, permission("per_1"))
+    wait_other(qtbot, shown, None)
+    assert form.asked.id == shown.questions.form.asked.id

@@ -16,8 +16,11 @@ __all__ = ["Composer"]
 _FEWEST_LINES: Final = 2
 _MOST_LINES: Final = 8
 
-_MOST: Final = 500_000
-"""Characters that fit: more than any model reads at once."""
+_MOST: Final = 300_000
+"""Characters that fit: Qt lays out all of what is pasted at once."""
+
+_MOST_PASTED: Final = 5_000
+"""Lines that fit, for the same reason: each takes it some microseconds, however short."""
 
 _LONGEST_LINE: Final = 30_000
 """Characters of a line that fit: Qt lays out all of a line with each key."""
@@ -92,6 +95,13 @@ class Composer(QPlainTextEdit):
             self._refuse(problem.format(count, _MOST))
             return
         lines = self._lines_around(start, end, text)
+        first, last = self.document().findBlock(start), self.document().findBlock(end)
+        replaced = last.blockNumber() - first.blockNumber() + 1
+        count = self.document().blockCount() - replaced + len(lines)
+        if count > _MOST_PASTED:
+            problem = self.tr("there would be {0} lines, and {1} is the most that fits")
+            self._refuse(problem.format(count, _MOST_PASTED))
+            return
         if any(len(each) > _LONGEST_LINE for each in lines):
             self._refuse(self.tr("a line of it is too long to be edited here"))
             return

@@ -9,6 +9,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -124,7 +125,7 @@ class IpcClient(BlockingOperations, StreamingOperations):
         self._notifier = Notifier(
             "opencode-sync-notifier",
             self._own_threads,
-            lambda error: log_soon(log_no_thread, error),
+            partial(log_soon, log_no_thread),
         )
         self._keeper = Keeper("opencode-sync-keeper")
         self._sweep = DeadlineSweep(self._keeper)

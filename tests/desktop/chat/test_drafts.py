@@ -9,10 +9,20 @@ import pytest
 from PySide6.QtCore import QSettings
 from pytestqt.qtbot import QtBot
 
+from opencode_sync import masking
 from opencode_sync.desktop.chat import ChatPane
 from opencode_sync.desktop.chat.drafts import Drafts
 from tests.desktop.chat.conftest import Open, session
 from tests.desktop.chat.panes import destroy
+
+
+@pytest.fixture(autouse=True)
+def _no_other_tests_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which one may be a word in these drafts."""
+    monkeypatch.setattr(masking, "_newest", {})
+    monkeypatch.setattr(masking, "_secrets", ())
+    monkeypatch.setattr(masking, "_words", None)
+    monkeypatch.setattr(masking, "_stale", False)
 
 
 @pytest.fixture

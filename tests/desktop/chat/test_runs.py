@@ -109,9 +109,9 @@ def test_a_prompt_waits_until_the_history_is_there(
     write(pane, "Hi")
     assert pane.composer.text == "Hi"
     assert not pane.send_button.isEnabled()
+    assert backend.runs == []
     go_on.set()
-    qtbot.waitUntil(pane.send_button.isEnabled, timeout=PATIENCE)
-    pane.send()
+    qtbot.waitUntil(lambda: bool(backend.runs), timeout=PATIENCE)
     assert backend.run().request.text == "Hi"
     settled(qtbot, pane)
     assert texts(pane) == ["before", "Hi"]

@@ -14,7 +14,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from opencode_sync.desktop.errors import Problem
-from opencode_sync.desktop.plain import plain_label, plain_tooltip
+from opencode_sync.desktop.plain import plain_label, plain_tooltip, wrapped_label
 from opencode_sync.desktop.symbols import Symbol, SymbolView
 from opencode_sync.desktop.theme import Tone, colours_of
 
@@ -40,8 +40,7 @@ class Banner(QFrame):
         font = self.title.font()
         font.setBold(True)
         self.title.setFont(font)
-        self.text = plain_label()
-        self.text.setWordWrap(True)
+        self.text = wrapped_label()
         self.text.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse
             | Qt.TextInteractionFlag.TextSelectableByKeyboard

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from opencode_sync import IpcConfig, IpcConfigError
 from opencode_sync.config import MAX_PORT, MIN_PORT
 from opencode_sync.desktop.local_gateway import GatewayKind
-from opencode_sync.desktop.plain import plain_label
+from opencode_sync.desktop.plain import plain_label, wrapped_label
 
 __all__ = ["FirstRun"]
 
@@ -69,8 +69,7 @@ class FirstRun(QScrollArea):
         font.setPointSizeF(font.pointSizeF() * 1.6)
         font.setBold(True)
         self.heading.setFont(font)
-        self.reason = plain_label()
-        self.reason.setWordWrap(True)
+        self.reason = wrapped_label()
         self.opencode = QPushButton(self.tr("Start with OpenCode"))
         self.embedded = QPushButton(self.tr("Start without a model"))
         self.look = QPushButton(self.tr("Look again"))
@@ -78,7 +77,7 @@ class FirstRun(QScrollArea):
         self.port = QLineEdit()
         self.token = QLineEdit()
         self.connect_button = QPushButton(self.tr("Connect"))
-        self.problem = plain_label()
+        self.problem = wrapped_label()
         self.bar = QProgressBar()
         self._preferred = self.opencode
         self._moved: tuple[QWidget | None, QWidget | None] | None = None
@@ -104,8 +103,6 @@ class FirstRun(QScrollArea):
             | Qt.InputMethodHint.ImhNoPredictiveText
             | Qt.InputMethodHint.ImhNoAutoUppercase
         )
-        self.problem.setWordWrap(True)
-        self.problem.setTextFormat(Qt.TextFormat.PlainText)
         self.problem.hide()
         self.bar.setRange(0, 0)
         self.bar.setTextVisible(False)
@@ -250,8 +247,7 @@ def _left(widget: QWidget) -> QHBoxLayout:
 
 
 def _choice(button: QPushButton, text: str) -> QHBoxLayout:
-    label = plain_label(text)
-    label.setWordWrap(True)
+    label = wrapped_label(text)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     row = QHBoxLayout()
     row.addWidget(button)

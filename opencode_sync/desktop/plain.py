@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QLabel, QWidget
 
 from opencode_sync.printable import printable
 
-__all__ = ["plain_label", "plain_tooltip"]
+__all__ = ["plain_label", "plain_tooltip", "wrapped_label"]
 
 _LONGEST: Final = 500
 """Characters of a tooltip's line."""
@@ -20,6 +20,13 @@ def plain_label(text: str = "", parent: QWidget | None = None) -> QLabel:
     """Return a label that takes nothing for HTML, whatever it is given later."""
     label = QLabel(text, parent)
     label.setTextFormat(Qt.TextFormat.PlainText)
+    return label
+
+
+def wrapped_label(text: str = "", parent: QWidget | None = None) -> QLabel:
+    """Return a ``plain_label`` of as many lines as its text needs."""
+    label = plain_label(text, parent)
+    label.setWordWrap(True)
     return label
 
 

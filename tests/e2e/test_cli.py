@@ -19,7 +19,7 @@ from opencode_sync.gateway import Gateway, OpenCodeBackend
 from tests.e2e.opencode_server import RealServer
 from tests.e2e.stub_model import KEY as MODEL_KEY
 from tests.e2e.stub_model import StubModel
-from tests.integration.cli.terminal import CTRL_C, CTRL_D, WAIT, Terminal
+from tests.integration.cli.terminal import CTRL_C, WAIT, Terminal
 from tests.support.leaks import eventually
 
 pytestmark = pytest.mark.e2e
@@ -281,7 +281,6 @@ def test_a_conversation_without_a_gateway(
         terminal.type("y\n")
         terminal.expect("The tool said: from-the-tool")
         terminal.expect("> ")
-        terminal.type(CTRL_D)
-        assert terminal.code() == 0
+        assert terminal.end_typing() == 0
         assert "Traceback" not in terminal.shown
     assert eventually(lambda: not any(each.is_running() for each in below), WAIT)

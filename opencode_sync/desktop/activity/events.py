@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Final, Self, TypeAlias
 
 from opencode_sync.errors import IpcServerError
@@ -163,19 +162,8 @@ class Reading:
     """
 
     def __init__(self, stream: EventStream) -> None:
-        """Read this one, which is ended with this."""
+        """Read this one, which ``close`` ends."""
         self._stream = stream
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -203,10 +204,10 @@ class ActivityFeed(QObject):
                 self.listening.emit()
                 QTimer.singleShot(_TOLD_MS, self, self.changed.emit)
 
-        def begin() -> Reading:
+        def begin() -> closing[Reading]:
             reading = Reading(client.events(types=EVENT_TYPES, current=True))
             dispatcher.post(opened)  # before all that comes of it
-            return reading
+            return closing(reading)
 
         try:
             self._stream = dispatcher.follow(begin, self._take, self._ended, missed=self._missed)

@@ -9,7 +9,9 @@ from typing import Final
 
 from PySide6.QtCore import QMimeData, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent, QTextCursor, QTextOption
-from PySide6.QtWidgets import QLabel, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
+
+from opencode_sync.desktop.plain import wrapped_label
 
 __all__ = ["Composer"]
 
@@ -53,10 +55,8 @@ class Composer(QPlainTextEdit):
             )
         )
         self.setTabChangesFocus(True)
-        self.note = QLabel(parent)
+        self.note = wrapped_label(parent=parent)
         """Why something was not inserted; hidden otherwise. Whoever has a place for it shows it."""
-        self.note.setTextFormat(Qt.TextFormat.PlainText)
-        self.note.setWordWrap(True)
         self.note.hide()
         self.textChanged.connect(self.note.hide)
         self.textChanged.connect(self._fit)
@@ -94,8 +94,10 @@ class Composer(QPlainTextEdit):
             problem = self.tr("there would be {0} characters, and {1} is the most that fits")
             self._refuse(problem.format(count, _MOST))
             return
-        lines = self._lines_around(start, end, text)
         first, last = self.document().findBlock(start), self.document().findBlock(end)
+        before = first.text()[: start - first.position()]
+        after = last.text()[end - last.position() :]
+        lines = _LINE_ENDS.split(f"{before}{text}{after}")  # as they would be
         replaced = last.blockNumber() - first.blockNumber() + 1
         count = self.document().blockCount() - replaced + len(lines)
         if count > _MOST_PASTED:
@@ -107,13 +109,6 @@ class Composer(QPlainTextEdit):
             return
         self._choose_wrapping(lines)
         super().insertFromMimeData(source)
-
-    def _lines_around(self, start: int, end: int, text: str) -> list[str]:
-        """Return the lines that there would be if a text took the place of what is between."""
-        first, last = self.document().findBlock(start), self.document().findBlock(end)
-        before = first.text()[: start - first.position()]
-        after = last.text()[end - last.position() :]
-        return _LINE_ENDS.split(f"{before}{text}{after}")
 
     def _refuse(self, problem: str) -> None:
         remedy = self.tr("Save it as a file, and write here where it is.")

@@ -9,7 +9,6 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QVBoxLayout,
@@ -17,8 +16,9 @@ from PySide6.QtWidgets import (
 )
 
 from opencode_sync.desktop.activity.events import Asked
+from opencode_sync.desktop.plain import wrapped_label
 
-__all__ = ["GUARD_MS", "Form", "Stage", "plain_label"]
+__all__ = ["GUARD_MS", "Form", "Stage"]
 
 GUARD_MS: Final = 500
 """For which buttons that take the place of others do nothing: a click may be meant for those."""
@@ -81,7 +81,7 @@ class Form(QFrame):
         column = QVBoxLayout(over)
         column.setContentsMargins(0, 0, 0, 0)
         said = self.tr("Nobody waits for this answer any more. What you wrote was not sent.")
-        column.addWidget(plain_label(said, over))
+        column.addWidget(wrapped_label(said, over))
         self.move_button = QPushButton(self.tr("Put into the &message"), over)
         self.move_button.clicked.connect(lambda: self.moved.emit(self.text))
         self.discard_button = QPushButton(self.tr("&Discard"), over)
@@ -161,11 +161,3 @@ class Form(QFrame):
         if at is not None and self.isAncestorOf(at) and at not in self.fields:
             written = (each for each in self.fields if each.text().strip())
             next(written, self.fields[0]).setFocus()
-
-
-def plain_label(text: str, parent: QWidget) -> QLabel:
-    """Return a label that takes nothing in a text for markup."""
-    label = QLabel(text, parent)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setWordWrap(True)
-    return label

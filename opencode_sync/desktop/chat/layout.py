@@ -8,7 +8,6 @@ from PySide6.QtCore import QSettings, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSizePolicy,
     QStackedLayout,
@@ -23,6 +22,7 @@ from opencode_sync.desktop.chat.history_view import HistoryView
 from opencode_sync.desktop.chat.notice import Notice
 from opencode_sync.desktop.chat.question_area import QuestionArea
 from opencode_sync.desktop.chat.run_bar import RunBar
+from opencode_sync.desktop.plain import wrapped_label
 from opencode_sync.desktop.service import Service
 
 __all__ = ["PaneParts"]
@@ -43,7 +43,7 @@ class PaneParts(QWidget):
             parent: The Qt parent.
         """
         super().__init__(parent)
-        self.title = self._label()
+        self.title = wrapped_label(parent=self)
         font = self.title.font()
         font.setBold(True)
         self.title.setFont(font)
@@ -61,20 +61,14 @@ class PaneParts(QWidget):
         self.send_button.setToolTip(self.tr("Send (Enter)"))
         self.stop_button = QPushButton(self.tr("S&top"), self)
         self.stop_button.setToolTip(self.tr("Stop the run (Esc)"))
-        self.usage = self._label()
+        self.usage = wrapped_label(parent=self)
         self.usage.setAccessibleName(self.tr("Tokens and cost"))
         self.focus = Focus(self.history, self.composer, self.questions, self.choices)
-        self.placeholder = self._label()
+        self.placeholder = wrapped_label(parent=self)
         self.placeholder.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._pages = QStackedLayout(self)
         self._pages.addWidget(self.placeholder)
         self._pages.addWidget(self._page())
-
-    def _label(self, text: str = "") -> QLabel:
-        label = QLabel(text, self)
-        label.setTextFormat(Qt.TextFormat.PlainText)
-        label.setWordWrap(True)
-        return label
 
     def _page(self) -> QWidget:
         page = QWidget(self)

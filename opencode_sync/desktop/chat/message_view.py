@@ -15,6 +15,7 @@ from opencode_sync.desktop.chat.failures import answer_failure
 from opencode_sync.desktop.chat.folds import NoteView, ReasoningView, ToolView
 from opencode_sync.desktop.chat.texts import MarkdownText
 from opencode_sync.desktop.chat.words import line
+from opencode_sync.desktop.plain import plain_label, wrapped_label
 
 __all__ = ["MessageView"]
 
@@ -35,11 +36,11 @@ class MessageView(QFrame):
         self.setBackgroundRole(
             QPalette.ColorRole.AlternateBase if entry.role == "user" else QPalette.ColorRole.Base
         )
-        self._speaker = _label(self)
+        self._speaker = plain_label(parent=self)
         font = self._speaker.font()
         font.setBold(True)
         self._speaker.setFont(font)
-        self._model = _label(self)
+        self._model = plain_label(parent=self)
         self._model.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self.copy_button = QToolButton(self)
         self.copy_button.setText(self.tr("Copy"))
@@ -56,8 +57,7 @@ class MessageView(QFrame):
         column.addLayout(head)
         self._parts = Column(2)
         column.addLayout(self._parts)
-        self._error = _label(self)
-        self._error.setWordWrap(True)
+        self._error = wrapped_label(parent=self)
         self._error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._error.hide()
         column.addWidget(self._error)
@@ -150,12 +150,6 @@ class MessageView(QFrame):
 
     def _copy_text(self) -> None:
         QGuiApplication.clipboard().setText(self.entry.text)
-
-
-def _label(parent: QWidget) -> QLabel:
-    label = QLabel(parent)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    return label
 
 
 def _view_of(part: Part, parent: QWidget, *, plain: bool) -> _View:

@@ -77,7 +77,7 @@ class ChatPane(PaneParts):
         self.choices.changed.connect(self._show_state)
         self._service.connected.connect(self.reload)
         talks = self._talks
-        talks.state_changed.connect(self._show_state)
+        talks.state_changed.connect(self._on_state)
         talks.transcript_changed.connect(self._show_transcript)
         talks.entry_changed.connect(self.history.update_entry)
         talks.questions_changed.connect(self._on_questions)
@@ -247,8 +247,11 @@ class ChatPane(PaneParts):
             self.send()
 
     def _on_text(self) -> None:
-        self._sends_soon = False
-        self._show_state()
+        if self._sends_soon:
+            self._sends_soon = False
+            self._show_state()
+        else:  # with each key: no more than that
+            self._show_buttons()
 
     def stop(self) -> None:
         """Abort the run in the shown session, whoever has begun it."""
@@ -278,6 +281,14 @@ class ChatPane(PaneParts):
         return self.closing.may_close(close, running=bool(running), asking=asking)
 
     # --- What a conversation says ---
+
+    def _on_state(self) -> None:
+        talk = self._talks.shown
+        if self._load_error is not None:
+            self._sends_soon = False  # who sees that may want something else
+        elif self._sends_soon and talk is not None and talk.ready:
+            QTimer.singleShot(0, self, self._send_now)  # not while others hear of the same
+        self._show_state()
 
     def _on_run(self, session_id: str, goes_on: bool) -> None:
         self.session_busy_changed.emit(session_id, goes_on)
@@ -312,10 +323,6 @@ class ChatPane(PaneParts):
             if talk.began:
                 said.insert(0, self.tr("Run: {0}").format(talk.run_usage.text()))
             self.usage.setText(" · ".join(said))
-            if self._load_error is not None:
-                self._sends_soon = False  # who sees that may want something else
-            elif self._sends_soon and talk.ready:
-                QTimer.singleShot(0, self, self._send_now)
         self._show_notice()
 
     def _show_buttons(self) -> None:

@@ -23,10 +23,11 @@ from PySide6.QtWidgets import (
 )
 
 from opencode_sync.desktop.chat.excerpt import shortened
-from opencode_sync.desktop.chat.form import Form, Stage, plain_label
+from opencode_sync.desktop.chat.form import Form, Stage
 from opencode_sync.desktop.chat.permission_text import permission_text
 from opencode_sync.desktop.chat.texts import PlainText
 from opencode_sync.desktop.chat.words import caption, hint, line
+from opencode_sync.desktop.plain import wrapped_label
 from opencode_sync.printable import printable_block
 from opencode_sync.run_events import PermissionAsked, QuestionAsked, QuestionItem
 
@@ -70,7 +71,7 @@ class PermissionForm(Form):
             (shown.details, self.tr("Also said by the tool, and not shown: {0} more.")),
         ):
             if count:
-                column.addWidget(plain_label(left_out.format(count), self))
+                column.addWidget(wrapped_label(left_out.format(count), self))
         self.once = QPushButton(self.tr("Allow &once"), self)
         self.always = QPushButton(self.tr("&Always allow"), self)
         self.always.setToolTip(self.tr("From now on, in every session of the project"))
@@ -120,7 +121,7 @@ class QuestionForm(Form):
             each.changed.connect(self._check)
         if self._left_out:
             more = self.tr("{0} questions more are not shown, and stay without an answer.")
-            items.addWidget(plain_label(more.format(self._left_out), inside))
+            items.addWidget(wrapped_label(more.format(self._left_out), inside))
         self.area = _Area(inside, self)
         self.answer = QPushButton(self.tr("&Answer"), self)
         self.dismiss = QPushButton(self.tr("&Dismiss"), self)
@@ -200,7 +201,7 @@ class _Item(QGroupBox):
     def __init__(self, item: QuestionItem, parent: QWidget) -> None:
         super().__init__(caption(item.header), parent)
         column = QVBoxLayout(self)
-        column.addWidget(plain_label(printable_block(shortened(item.question, *_QUESTION)), self))
+        column.addWidget(wrapped_label(printable_block(shortened(item.question, *_QUESTION)), self))
         self._several = item.multiple
         options = item.options[:_OPTIONS]
         self._labels = [option.label for option in options]
@@ -215,7 +216,7 @@ class _Item(QGroupBox):
             column.addWidget(button)
         if len(item.options) > len(options):
             more = self.tr("{0} possible answers more are not shown.")
-            column.addWidget(plain_label(more.format(len(item.options) - len(options)), self))
+            column.addWidget(wrapped_label(more.format(len(item.options) - len(options)), self))
         self.other: QLineEdit | None = None
         if item.custom or not item.options:
             self.other = QLineEdit(self)
@@ -245,7 +246,7 @@ class _Item(QGroupBox):
 
 
 def _title(text: str, parent: QWidget) -> QLabel:
-    label = plain_label(text, parent)
+    label = wrapped_label(text, parent)
     font = label.font()
     font.setBold(True)
     label.setFont(font)

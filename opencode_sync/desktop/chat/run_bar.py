@@ -8,7 +8,6 @@ from typing import Final
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QSizePolicy,
@@ -18,6 +17,7 @@ from PySide6.QtWidgets import (
 from opencode_sync.desktop.chat.conversation import Conversation
 from opencode_sync.desktop.chat.failures import retry_hint, run_failure, stop_failure
 from opencode_sync.desktop.chat.words import line
+from opencode_sync.desktop.plain import wrapped_label
 from opencode_sync.errors import IpcPromptError
 
 __all__ = ["RunBar"]
@@ -38,9 +38,7 @@ class RunBar(QWidget):
         self._bar.setFixedWidth(70)
         self._bar.setFixedHeight(8)
         self._bar.setAccessibleName(self.tr("Working"))
-        self._text = QLabel(self)
-        self._text.setTextFormat(Qt.TextFormat.PlainText)
-        self._text.setWordWrap(True)
+        self._text = wrapped_label(parent=self)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.stop_button = QPushButton(self.tr("S&top"), self)

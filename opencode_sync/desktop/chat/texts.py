@@ -31,6 +31,7 @@ from opencode_sync.desktop.chat.column import Stack
 from opencode_sync.desktop.chat.markdown import markdown_document, open_link, plain_document
 from opencode_sync.desktop.chat.segments import Segments
 from opencode_sync.desktop.chat.words import hint
+from opencode_sync.desktop.plain import wrapped_label
 
 __all__ = ["MarkdownText", "PlainText"]
 
@@ -262,9 +263,7 @@ class MarkdownText(QWidget):
         if more <= 0:
             return
         if self._rest is None:
-            self._rest = QLabel(self)
-            self._rest.setTextFormat(Qt.TextFormat.PlainText)
-            self._rest.setWordWrap(True)
+            self._rest = wrapped_label(parent=self)
         self._column.addWidget(self._rest)
         self._rest.setText(self.tr("{0} characters more; Copy takes them all.").format(more))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from opencode_sync.desktop.plain import plain_label
+from opencode_sync.desktop.plain import wrapped_label
 from opencode_sync.desktop.symbols import Symbol, SymbolView
 
 __all__ = ["Placeholder"]
@@ -45,17 +45,15 @@ class Placeholder(QWidget):
         middle = Qt.AlignmentFlag.AlignHCenter
         if symbol is not None:
             column.addWidget(SymbolView(symbol, _SIDE), 0, middle)
-        heading = plain_label(title)
+        heading = wrapped_label(title)
         font = heading.font()
         font.setPointSizeF(font.pointSizeF() * 1.3)
         heading.setFont(font)
         heading.setAlignment(middle)
-        heading.setWordWrap(True)
         column.addWidget(heading)
         if text:
-            sentence = plain_label(text)
+            sentence = wrapped_label(text)
             sentence.setAlignment(middle)
-            sentence.setWordWrap(True)
             column.addWidget(sentence)
         if moving:
             bar = QProgressBar()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -136,7 +137,7 @@ class Stream:
 def test_a_reading_passes_over_what_tells_nothing_and_goes_on_after_a_loss() -> None:
     loss = IpcSlowConsumerError("3 events are missing", missed=3)
     stream = Stream(event("message.updated"), event("session.idle"), loss, event("session.idle"))
-    with Reading(stream) as reading:  # type: ignore[arg-type]
+    with closing(Reading(stream)) as reading:  # type: ignore[arg-type]
         told = iter(reading)
         assert next(told) == Worked("ses_1", False)
         with pytest.raises(IpcSlowConsumerError):

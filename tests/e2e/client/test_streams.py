@@ -348,10 +348,10 @@ def test_ctrl_c(client: IpcClient, asked: Asked, gate: Gate, held: str) -> None:
 def test_the_client_is_closed(connect: Connect, asked: Asked, gate: Gate, held: str) -> None:
     other = connect()
     stream = other.stream_prompt(asked.id, held)
+    reached(gate)  # or the other one might be the first, and be done
     future = other.futures.send_message(
         asked.id, "in line behind it", model_id="stub-1", provider_id="stub"
     )
-    reached(gate)
     with ends_in_opencode(asked):
         other.close()
         for ended in (stream.result, future.result):

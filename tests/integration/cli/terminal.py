@@ -107,6 +107,20 @@ class Terminal:
         with contextlib.suppress(OSError):  # it may be gone already
             self.type("\n")
 
+    def end_typing(self) -> int:
+        """Press Ctrl-D until the program ends; returns its exit code.
+
+        More than once, for between two lines a terminal has other rules: one that comes just then
+        says nothing.
+        """
+        for _ in range(round(WAIT)):
+            with contextlib.suppress(OSError):  # it may be gone already
+                self.type(CTRL_D)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(1.0)
+                break
+        return self.code()
+
     def code(self) -> int:
         """Wait for the program's end and return its exit code."""
         code = self.process.wait(WAIT)

@@ -17,7 +17,7 @@ from opencode_sync.gateway import Gateway
 from opencode_sync.wire.ext_event_pb2 import IpcEvent
 
 from .talking import TalkingBackend
-from .terminal import CTRL_C, CTRL_D, WAIT, Terminal
+from .terminal import CTRL_C, WAIT, Terminal
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
 
@@ -55,8 +55,7 @@ def test_ctrl_c_aborts_the_answer_and_not_the_program(backend: TalkingBackend) -
         terminal.expect("You said: again")
         terminal.expect("$0.2500)")
         terminal.expect(PROMPT)
-        terminal.type(CTRL_D)
-        assert terminal.code() == 0
+        assert terminal.end_typing() == 0
         assert "Traceback" not in terminal.shown
 
 
@@ -117,8 +116,7 @@ def test_ctrl_c_at_a_question_aborts_the_answer(backend: TalkingBackend) -> None
         assert backend.aborted.acquire(timeout=WAIT)
         terminal.expect("(aborted)")
         terminal.expect(PROMPT)
-        terminal.type(CTRL_D)
-        assert terminal.code() == 0
+        assert terminal.end_typing() == 0
 
 
 @pytest.mark.usefixtures("talking")
@@ -130,8 +128,7 @@ def test_a_session_is_picked_by_its_number() -> None:
         terminal.type("1\n")
         terminal.expect(f"({made['id']})")
         terminal.expect(PROMPT)
-        terminal.type(CTRL_D)
-        assert terminal.code() == 0
+        assert terminal.end_typing() == 0
     assert len(json.loads(run("sessions", "list", "--json").stdout)) == 1
 
 
@@ -167,8 +164,7 @@ def test_a_terminal_is_told_what_answers(talking: Gateway, backend: TalkingBacke
         terminal.interrupt_typing()
         terminal.expect("Ctrl-C once more")
         terminal.expect(PROMPT)
-        terminal.type(CTRL_D)
-        assert terminal.code() == 0
+        assert terminal.end_typing() == 0
         assert "\\n" not in terminal.shown
 
 

@@ -25,6 +25,7 @@ from opencode_sync.wire.ext_prompt_pb2 import IpcRunResult
 from opencode_sync.wire.oc_message_pb2 import OcMessage
 from tests.desktop.chat.panes import PATIENCE, end, settled, warm_up
 from tests.desktop.leaks import no_leaks_beside_qt
+from tests.support.leaks import eventually
 from tests.unit.gateway.doubles import StreamingBackend
 
 
@@ -196,3 +197,11 @@ def show(qtbot: QtBot, pane: ChatPane) -> Open:
         settled(qtbot, pane)
 
     return show
+
+
+@pytest.fixture
+def shown(pane: ChatPane, show: Open, backend: ChatBackend) -> ChatPane:
+    """The pane with a session, and with the backend's events."""
+    show()
+    assert eventually(lambda: bool(backend.streams))
+    return pane

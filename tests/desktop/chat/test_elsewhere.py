@@ -15,15 +15,12 @@ from opencode_sync.desktop.service import Service
 from opencode_sync.gateway import BackendError, Gateway
 from opencode_sync.wire import ipc_pb2
 from opencode_sync.wire.ext_event_pb2 import IpcEvent
-from opencode_sync.wire.oc_event_pb2 import OcEvent
 from opencode_sync.wire.oc_message_pb2 import OcMessage
-from tests.desktop.chat.conftest import ChatBackend, Open, session
+from tests.desktop.chat.conftest import ChatBackend, session
 from tests.desktop.chat.panes import PATIENCE, end, settled, texts, write
 from tests.desktop.chat.said import answer
+from tests.desktop.chat.told import ELSEWHERE, status, tell
 from tests.support import backend as b
-from tests.support.leaks import eventually
-
-ELSEWHERE = "Another program is at work in this session…"
 
 
 @pytest.fixture(autouse=True)
@@ -31,25 +28,6 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "_SETTLE_MS", 20)
     monkeypatch.setattr(elsewhere, "_AGAIN_MS", 20)
     monkeypatch.setattr(elsewhere, "_LATER_MS", (50,))
-
-
-@pytest.fixture
-def shown(pane: ChatPane, show: Open, backend: ChatBackend) -> ChatPane:
-    """With the session, and the backend's events."""
-    show()
-    assert eventually(lambda: bool(backend.streams))
-    return pane
-
-
-def status(session_id: str = "ses_1", *, busy: bool) -> IpcEvent:
-    said = {"thinking": {"status": "busy"}} if busy else {"idle": {"status": "idle"}}
-    told = OcEvent(session_status={"session_id": session_id, "status": said})
-    return IpcEvent(type="session.status", session_id=session_id, event=told)
-
-
-def tell(backend: ChatBackend, event: IpcEvent) -> None:
-    for each in list(backend.streams):
-        each.push(event)
 
 
 def wait_said(qtbot: QtBot, pane: ChatPane, text: str) -> None:

@@ -12,16 +12,21 @@ from opencode_sync.desktop.chat import ChatPane, elsewhere
 from opencode_sync.desktop.chat.folds import ToolView
 from opencode_sync.desktop.chat.questions import PermissionForm, QuestionForm
 from opencode_sync.gateway import BackendError
-from opencode_sync.types import IpcEvent, OcMessage, OcSessionInfo
+from opencode_sync.types import OcMessage, OcSessionInfo
 from opencode_sync.wire import ipc_pb2
-from opencode_sync.wire.ext_event_pb2 import IpcEventPush
-from tests.desktop.chat.conftest import ChatBackend, Open, session
+from tests.desktop.chat.conftest import ChatBackend, session
 from tests.desktop.chat.panes import PATIENCE, settled, texts, wait_form, write
 from tests.desktop.chat.said import answer
-from tests.desktop.chat.test_elsewhere import ELSEWHERE, status, tell
 from tests.desktop.chat.test_low_window import LOW, is_whole
+from tests.desktop.chat.told import (
+    ELSEWHERE,
+    permission,
+    question,
+    replied,
+    status,
+    tell,
+)
 from tests.support import backend as b
-from tests.support.leaks import eventually
 from tests.unit.gateway.doubles import Held, Stream
 
 WAITS = "Another program's run waits for an answer"
@@ -30,37 +35,6 @@ WAITS = "Another program's run waits for an answer"
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elsewhere, "_PAUSE_MS", 0)
-
-
-@pytest.fixture
-def shown(pane: ChatPane, show: Open, backend: ChatBackend) -> ChatPane:
-    """With the session, and the backend's events."""
-    show()
-    assert eventually(lambda: bool(backend.streams))
-    return pane
-
-
-def permission(question_id: str = "per_1", session_id: str = "ses_1") -> IpcEvent:
-    return of_session(b.permission_asked(question_id)["event"], session_id)
-
-
-def question(question_id: str = "que_1", session_id: str = "ses_1") -> IpcEvent:
-    return of_session(b.question_asked(question_id)["event"], session_id)
-
-
-def of_session(push: IpcEventPush, session_id: str) -> IpcEvent:
-    event = IpcEvent()
-    event.CopyFrom(push.event)
-    event.session_id = session_id
-    if event.WhichOneof("detail") == "question":
-        event.question.session_id = session_id
-    else:
-        event.event.permission_asked.session_id = session_id
-    return event
-
-
-def replied(question_id: str) -> IpcEvent:
-    return IpcEvent(type="permission.replied", properties_json=f'{{"requestID": "{question_id}"}}')
 
 
 def wait_no_form(qtbot: QtBot, pane: ChatPane) -> None:

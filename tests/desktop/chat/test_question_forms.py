@@ -21,10 +21,9 @@ from opencode_sync.gateway import BackendError, Gateway
 from opencode_sync.run_events import PermissionAsked
 from opencode_sync.types import IpcEvent
 from opencode_sync.wire import ipc_pb2
-from tests.desktop.chat.conftest import ChatBackend, Open, session
+from tests.desktop.chat.conftest import ChatBackend, session
 from tests.desktop.chat.panes import PATIENCE, wait_form, write
-from tests.desktop.chat.test_elsewhere import status, tell
-from tests.desktop.chat.test_others_runs import permission, question, replied
+from tests.desktop.chat.told import permission, question, replied, status, tell
 from tests.support import backend as b
 from tests.support.leaks import eventually
 from tests.unit.gateway.doubles import Held, Stream
@@ -38,12 +37,10 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def shown(pane: ChatPane, show: Open, backend: ChatBackend) -> ChatPane:
-    """With the session, and the backend's events; another program has it at work."""
-    show()
-    assert eventually(lambda: bool(backend.streams))
+def shown(shown: ChatPane, backend: ChatBackend) -> ChatPane:
+    """The same, while another program has that session at work."""
     tell(backend, status(busy=True))
-    return pane
+    return shown
 
 
 def ask(qtbot: QtBot, pane: ChatPane, backend: ChatBackend, *events: IpcEvent) -> Any:

@@ -132,11 +132,16 @@ class Conversation(QObject):
         """Ask what the session costs now."""
         if self._closed:
             return
-        self._refresh = self._service.get_session(
-            self.session.id, self._session_read, lambda error: None
-        )
+        before = self.session
 
-    def _session_read(self, session: OcSessionInfo) -> None:
+        def read(session: OcSessionInfo) -> None:
+            # What was told since may be newer than this.
+            if self.session is before or session.time.updated > self.session.time.updated:
+                self._take_session(session)
+
+        self._refresh = self._service.get_session(self.session.id, read, lambda error: None)
+
+    def _take_session(self, session: OcSessionInfo) -> None:
         self.session = session
         self.state_changed.emit()
 
@@ -266,7 +271,7 @@ class Conversation(QObject):
         if event.WhichOneof("event") == "session_updated":
             session = event.session_updated.session
             if session.id == self.session.id and session.title != self.session.title:
-                self._session_read(session)
+                self._take_session(session)
 
     def _ended(self, result: PromptResult | None, error: BaseException | None) -> None:
         stopped = self.stopping

@@ -284,7 +284,7 @@ class ChatPane(PaneParts):
 
     def _on_state(self) -> None:
         talk = self._talks.shown
-        if self._load_error is not None:
+        if self._load_error is not None and talk is not None and not talk.reading.active:
             self._sends_soon = False  # who sees that may want something else
         elif self._sends_soon and talk is not None and talk.ready:
             QTimer.singleShot(0, self, self._send_now)  # not while others hear of the same

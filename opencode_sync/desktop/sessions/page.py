@@ -221,9 +221,17 @@ class SessionPage(QWidget):
 
     def update_session(self, session_id: str) -> None:
         """Read one session anew, for it has changed."""
-        if self._listing.get(session_id) is not None:
+        before = self._listing.get(session_id)
+
+        def read(session: OcSessionInfo) -> None:
+            now = self._listing.get(session_id)
+            # What was told since may be newer than this.
+            if now is before or (now is not None and session.time.updated > now.updated):
+                self._show_session(session)
+
+        if before is not None:
             # That it is not to be had, its next use will tell.
-            self._service.get_session(session_id, self._show_session)
+            self._service.get_session(session_id, read)
 
     # --- Creating, renaming, deleting ---
 

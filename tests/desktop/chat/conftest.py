@@ -38,6 +38,7 @@ class ScriptedRun:
         self._over = threading.Event()
         self.aborted = threading.Event()
         self._result = IpcRunResult(finish="stop", session_id=request.session_id)
+        self._error: BackendError | None = None
         cancellation.on_cancel(self._abort)
 
     def push(self, *pushes: dict[str, Any]) -> None:
@@ -51,9 +52,16 @@ class ScriptedRun:
             self._result = payload["run_result"]
         self._over.set()
 
+    def fail(self, error: BackendError) -> None:
+        """Have the backend end it by an error of its own."""
+        self._error = error
+        self._over.set()
+
     def wait(self) -> IpcRunResult:
         """For the gateway's worker."""
         assert self._over.wait(PATIENCE / 1000)
+        if self._error is not None:
+            raise self._error
         return self._result
 
     def _abort(self) -> None:
@@ -85,7 +93,7 @@ class ChatBackend(StreamingBackend):
         return self._do("list_messages", lambda limit: self.messages[-limit:], limit)
 
     def get_session(self, session_id: str, *, deadline: Any) -> OcSessionInfo:
-        return session(session_id, cost=self.cost)
+        return self._do("get_session", lambda id: session(id, cost=self.cost), session_id)
 
     def list_models(self, *, deadline: Any) -> IpcModelList:
         self._refuse("list_models")

@@ -17,9 +17,10 @@ from opencode_sync.errors import (
     IpcConnectionError,
     IpcTimeoutError,
 )
-from opencode_sync.gateway import Gateway
+from opencode_sync.gateway import BackendError, Gateway
 from opencode_sync.run_events import MessageUpdate
 from opencode_sync.types import OcMessage
+from opencode_sync.wire import ipc_pb2
 from tests.desktop.chat.conftest import ChatBackend, Open, session
 from tests.desktop.chat.panes import PATIENCE, settled, texts, write
 from tests.desktop.chat.said import answer
@@ -123,6 +124,21 @@ def test_one_that_is_not_among_the_messages_after_its_failure_comes_back(
     settled(qtbot, pane)
     assert texts(pane) == [WORDS]
     assert "no such model" in pane.run_bar.text
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_an_error_in_the_middle_of_it_does_not_say_whether_the_backend_has_it(
+    qtbot: QtBot, pane: ChatPane, show: Open, backend: ChatBackend, has_it: bool
+) -> None:
+    show()
+    write(pane, WORDS)
+    backend.messages = [said(WORDS)] if has_it else []
+    backend.run().fail(BackendError(ipc_pb2.IPC_ERROR_CODE_INTERNAL_ERROR, "it broke"))
+    wait_idle(qtbot, pane)
+    expected = ([WORDS], "") if has_it else ([], WORDS)
+    qtbot.waitUntil(lambda: (texts(pane), pane.composer.text) == expected, timeout=PATIENCE)
+    settled(qtbot, pane)
+    assert (texts(pane), pane.composer.text) == expected
 
 
 def test_one_that_was_stopped_before_anything_was_seen_of_it_comes_back(

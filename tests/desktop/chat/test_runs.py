@@ -12,14 +12,16 @@ from pytestqt.qtbot import QtBot
 from opencode_sync.desktop.chat import ChatPane
 from opencode_sync.desktop.chat.entry import entry_of
 from opencode_sync.desktop.chat.folds import ReasoningView, ToolView
-from opencode_sync.gateway import Gateway
+from opencode_sync.gateway import BackendError, Gateway
 from opencode_sync.run_events import MessageUpdate
-from opencode_sync.types import OcMessage
+from opencode_sync.types import OcMessage, OcSessionInfo
+from opencode_sync.wire import ipc_pb2
 from tests.desktop.chat.conftest import ChatBackend, Open, ScriptedRun, session
 from tests.desktop.chat.panes import PATIENCE, settled, texts, write
 from tests.desktop.chat.said import answer, with_tool
 from tests.desktop.watch import Watch, never_held
 from tests.support import backend as b
+from tests.unit.gateway.doubles import Held
 
 
 @pytest.fixture
@@ -117,6 +119,25 @@ def test_a_prompt_waits_until_the_history_is_there(
     assert texts(pane) == ["before", "Hi"]
 
 
+def test_a_prompt_waits_also_while_the_history_is_tried_again(
+    qtbot: QtBot, pane: ChatPane, backend: ChatBackend
+) -> None:
+    def fail(limit: int) -> list[OcMessage]:
+        raise BackendError(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, "not now")
+
+    backend.script["list_messages"] = fail
+    pane.show_session(session())
+    qtbot.waitUntil(pane.notice.isVisible, timeout=PATIENCE)
+    held = backend.script["list_messages"] = Held([answer("msg_1", "before")])
+    pane.notice.retry.click()
+    held.wait_entered()
+    write(pane, "Hi")
+    pane.update_session(session(title="Another title"))
+    held.released.set()
+    qtbot.waitUntil(lambda: bool(backend.runs), timeout=PATIENCE)
+    assert backend.run().request.text == "Hi"
+
+
 def test_a_prompt_does_not_wait_for_a_history_that_is_read_again(
     qtbot: QtBot, pane: ChatPane, show: Open, backend: ChatBackend
 ) -> None:
@@ -206,6 +227,28 @@ def test_what_went_missing_is_told_and_the_end_is_whole(
     run.end(ran(answer("msg_1", "All of it.")))
     wait_idle(qtbot, pane)
     assert texts(pane) == ["Hi", "All of it."]
+
+
+@pytest.mark.parametrize("late", [1, 3])
+def test_what_was_told_while_the_session_was_asked_for_is_newer(
+    qtbot: QtBot, pane: ChatPane, show: Open, backend: ChatBackend, late: int
+) -> None:
+    def at(updated: int, title: str) -> OcSessionInfo:
+        return session(title=title, time={"created": 1, "updated": updated})
+
+    show()
+    write(pane, "Hi")
+    held = backend.script["get_session"] = Held(at(late, "late"))
+    backend.run().end(ran(answer("msg_1", "Hello")))
+    qtbot.waitUntil(lambda: held.entered.acquire(blocking=False), timeout=PATIENCE)
+    pane.update_session(at(2, "told since"))
+    talk = pane._talks.shown
+    assert talk is not None
+    call = talk._refresh
+    assert call is not None
+    held.released.set()
+    qtbot.waitUntil(lambda: call.done, timeout=PATIENCE)
+    assert pane.title.text() == ("late" if late > 2 else "told since")
 
 
 def test_cost_and_tokens_of_the_run_and_of_the_session(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
@@ -217,6 +220,38 @@ def test_a_session_that_cannot_be_read_anew_stays_as_it_is(
     window.sessions.update_session(f"ses_{1:026d}")
     qtbot.waitUntil(held.begun.is_set, timeout=PATIENCE)
     assert titles(window) == ["Session 1", "Session 2"]
+
+
+def test_what_was_told_while_a_session_is_read_anew_is_newer(
+    qtbot: QtBot, window: MainWindow, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = backend.script["get_session"] = Held(lambda session_id: session(1, "from before"))
+    answered = watch_get_session(window, monkeypatch)
+    window.sessions.update_session(f"ses_{1:026d}")
+    qtbot.waitUntil(held.begun.is_set, timeout=PATIENCE)
+    told = updated(1, "told since")
+    told.event.session_updated.session.time.updated = session(1).time.updated + 1
+    backend.streams[0].push(told)
+    qtbot.waitUntil(lambda: titles(window)[0] == "told since", timeout=PATIENCE)
+    held.go_on.set()
+    qtbot.waitUntil(lambda: answered == ["from before"], timeout=PATIENCE)
+    assert titles(window)[0] == "told since"
+
+
+def watch_get_session(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what will have the titles of sessions that were read, and taken or not."""
+    titles: list[str] = []
+    get = window.service.get_session
+
+    def watched(session_id: str, done: Callable[[OcSessionInfo], None], *failed: Any) -> Any:
+        def end(info: OcSessionInfo) -> None:
+            done(info)
+            titles.append(info.title)
+
+        return get(session_id, end, *failed)
+
+    monkeypatch.setattr(window.service, "get_session", watched)
+    return titles
 
 
 # --- While the list is read ---

@@ -6,6 +6,7 @@ sessions. Look at each before it is committed.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
@@ -350,8 +351,26 @@ def palette(dark: bool) -> QPalette:
     return made
 
 
-def main(wanted: Sequence[str]) -> None:
+def arguments(given: Sequence[str]) -> list[str]:
+    """Return the names of the pictures that are wanted; none for all."""
+    known = [name for _, name, _ in SCENES]
+    parser = argparse.ArgumentParser(
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Take the pictures of the desktop application, as PNG files beside this\n"
+        "script, over those that are there. Look at each before it is committed.",
+        epilog="pictures:\n  " + "\n  ".join(known),
+    )
+    parser.add_argument("picture", nargs="*", help="one to take, by its name; all if none is named")
+    wanted: list[str] = parser.parse_args(given).picture
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        parser.error(f"there is no picture {unknown[0]!r}; the names are: {', '.join(known)}")
+    return wanted
+
+
+def main(given: Sequence[str]) -> None:
     """Take all pictures, or those that are named."""
+    wanted = arguments(given)
     application = QApplication([])
     application.setStyle(QStyleFactory.create("Fusion"))
     for scene, name, dark in SCENES:

@@ -44,6 +44,9 @@ class BackendChoosing(QObject):
     changing = Signal(bool)
     """Whether another backend is being gone to."""
 
+    shown = Signal(bool)
+    """Whether the page is what is shown: told once it has come, and before it goes."""
+
     def __init__(
         self, service: Service, settings: WindowSettings, pages: QStackedWidget, parent: QObject
     ) -> None:
@@ -95,8 +98,9 @@ class BackendChoosing(QObject):
             reason: Why, as a sentence; "" for none.
         """
         self.page.show_reason(reason)
-        self.page.back.setVisible(self._was_connected)
+        self.page.offer_back(self._was_connected)
         self._pages.setCurrentWidget(self.page)
+        self.shown.emit(True)
         self.page.focus_first()
 
     def _go_back(self) -> None:
@@ -104,7 +108,9 @@ class BackendChoosing(QObject):
         self._close_page()
 
     def _close_page(self) -> None:
-        self._pages.setCurrentIndex(self._everyday)
+        if self.is_open:
+            self.shown.emit(False)
+            self._pages.setCurrentIndex(self._everyday)
 
     def start_gateway(self, kind: GatewayKind) -> None:
         """Start a gateway that ends with the window, and go there."""
@@ -130,14 +136,19 @@ class BackendChoosing(QObject):
     # --- What becomes of it ---
 
     def arrive(self) -> None:
-        """There is a connection: leave the page, and what was shown of another backend."""
+        """There is a connection: leave the page, and what was shown of another backend.
+
+        Who chooses while the backend in use comes back by itself is not disturbed.
+        """
+        came_back = self._choice is None and self._was_connected
         self._was_connected = True
-        self.page.forget_token()
         if self._choice is not None:
             self._remember(self._choice)
             self.backend_left.emit()
         self._end()
-        self._close_page()
+        if not came_back:
+            self.page.forget_token()
+            self._close_page()
 
     def give_up(self, error: Exception) -> Problem | None:
         """An attempt to connect has failed.

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from opencode_sync import IpcConfig, IpcConfigError
 from opencode_sync.config import MAX_PORT, MIN_PORT
+from opencode_sync.desktop.actions import make_action
 from opencode_sync.desktop.local_gateway import GatewayKind
 from opencode_sync.desktop.plain import plain_label, wrapped_label
 
@@ -29,7 +30,7 @@ _DIGITS = f"[0-9]{{0,{len(str(MAX_PORT))}}}"
 _COMMAND = "opencode-sync gateway"
 
 
-class FirstRun(QScrollArea):
+class FirstRun(QWidget):
     """Start a gateway here, or say where one is."""
 
     gateway_wanted = Signal(object)
@@ -61,9 +62,11 @@ class FirstRun(QScrollArea):
             parent: The Qt parent.
         """
         super().__init__(parent)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
         self.setAccessibleName(self.tr("Choose a backend"))
+        self.area = QScrollArea()
+        self.area.setWidgetResizable(True)
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setAccessibleName(self.tr("Choose a backend"))
         self.heading = plain_label(self.tr("Choose a backend"))
         font = self.heading.font()
         font.setPointSizeF(font.pointSizeF() * 1.6)
@@ -81,10 +84,14 @@ class FirstRun(QScrollArea):
         self.bar = QProgressBar()
         self._preferred = self.opencode
         self._moved: tuple[QWidget | None, QWidget | None] | None = None
+        self._is_busy = self._has_back = False
+        self.back_action = make_action(self, self.back.text(), self.back_wanted.emit, "Esc")
+        self.look_action = make_action(self, self.look.text(), self.look_wanted.emit, "F5")
         self._prepare_fields(port)
         self.prefer(GatewayKind.OPENCODE if preferred is None else preferred)
         self._connect_buttons()
         self._lay_out()
+        self.offer_back(False)
         self.set_busy(False)
 
     def _prepare_fields(self, port: int) -> None:
@@ -168,14 +175,20 @@ class FirstRun(QScrollArea):
         terminal.addLayout(
             _choice(self.look, self.tr("Run this, then look again: {0}").format(_COMMAND))
         )
-        column.addWidget(self.back, 0, Qt.AlignmentFlag.AlignLeft)
         column.addStretch()
-        outer = QWidget()
-        row = QHBoxLayout(outer)
-        row.addStretch(1)
-        row.addWidget(body, 100)
-        row.addStretch(1)
-        self.setWidget(outer)
+        self.area.setWidget(_in_the_middle(body))
+        foot = QWidget()
+        foot.setMaximumWidth(_WIDTH)
+        below = _left(self.back)
+        foot.setLayout(below)
+        margins = below.contentsMargins()
+        margins.setTop(0)
+        below.setContentsMargins(margins)
+        page = QVBoxLayout(self)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.setSpacing(0)
+        page.addWidget(self.area, 1)
+        page.addWidget(_in_the_middle(foot))  # where it is seen in a low window, too
         width = max(button.sizeHint().width() for button in self._buttons)
         for button in self._buttons:
             button.setMinimumWidth(width)
@@ -184,6 +197,19 @@ class FirstRun(QScrollArea):
         """Say why this page is shown."""
         self.reason.setText(text)
         self.reason.setVisible(bool(text))
+
+    def offer_back(self, offered: bool) -> None:
+        """Offer the way back to the backend in use, if there is one, and else to look again by F5.
+
+        Who has a backend may mean its list by F5, and not that another one be looked for.
+        """
+        self._has_back = offered
+        self.back.setVisible(offered)
+        self._update_actions()
+
+    def _update_actions(self) -> None:
+        self.back_action.setEnabled(self._has_back)
+        self.look_action.setEnabled(not (self._has_back or self._is_busy))
 
     def prefer(self, kind: GatewayKind) -> None:
         """Offer one kind of gateway before the other: the one that was chosen last."""
@@ -202,6 +228,8 @@ class FirstRun(QScrollArea):
         Then the button that was pressed has the keyboard again: Qt gives it to the next widget when
         a button is disabled.
         """
+        self._is_busy = busy
+        self._update_actions()
         self.bar.setVisible(busy)
         pressed = self.focusWidget()
         for button in self._buttons:
@@ -227,7 +255,10 @@ class FirstRun(QScrollArea):
         try:
             config = IpcConfig(int(digits), self.token.text())
         except IpcConfigError as error:
-            self._complain(error.message, self.port if error.field == "port" else self.token)
+            wrong = self.port if error.field == "port" else self.token
+            # The error has a parameter's name where the form has a label.
+            text = error.message.replace(error.field or "", wrong.accessibleName(), 1)
+            self._complain(text, wrong)
             return
         self.problem.hide()
         self.address_wanted.emit(config)
@@ -237,6 +268,17 @@ class FirstRun(QScrollArea):
         self.problem.show()
         field.setFocus()
         self.invalid.emit()
+
+
+def _in_the_middle(body: QWidget) -> QWidget:
+    """Return a body with what it leaves of the width on both its sides."""
+    outer = QWidget()
+    row = QHBoxLayout(outer)
+    row.setContentsMargins(9, 0, 9, 0)
+    row.addStretch(1)
+    row.addWidget(body, 100)
+    row.addStretch(1)
+    return outer
 
 
 def _left(widget: QWidget) -> QHBoxLayout:

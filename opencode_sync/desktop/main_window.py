@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QCloseEvent
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent
 from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from opencode_sync.desktop.actions import make_action
@@ -14,6 +14,7 @@ from opencode_sync.desktop.banners import Banners
 from opencode_sync.desktop.chat_side import ChatSide, make_chat
 from opencode_sync.desktop.choosing import BackendChoosing
 from opencode_sync.desktop.errors import problem_of
+from opencode_sync.desktop.keys_dialog import KeysDialog
 from opencode_sync.desktop.local_gateway import GatewayKind
 from opencode_sync.desktop.service import Service
 from opencode_sync.desktop.sessions.page import SessionPage
@@ -66,6 +67,7 @@ class MainWindow(QMainWindow):
         self.splitter.setChildrenCollapsible(False)
         self.splitter.addWidget(self.sessions)
         self._chat = ChatSide(service, self.sessions, self.splitter, self._settings, make_chat)
+        self._list_actions = self._group_list_actions()
         self.pages = QStackedWidget()
         self.pages.addWidget(self.splitter)
         self.choosing = BackendChoosing(service, self._settings, self.pages, self)
@@ -79,6 +81,7 @@ class MainWindow(QMainWindow):
         self.setMinimumHeight(_LEAST_HEIGHT)  # the width is what the parts need: below 600
         if not self.restoreGeometry(self._settings.geometry):
             self.resize(_SIZE)
+        self.sessions.parts.take_keyboard()
 
     @property
     def chat(self) -> ChatPane | None:
@@ -119,6 +122,15 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(body)
         self.setStatusBar(self.status)
 
+    def _group_list_actions(self) -> QActionGroup:
+        """Return all that acts on the list or the chat beside it, to be off where they are not."""
+        group = QActionGroup(self)
+        group.setExclusionPolicy(QActionGroup.ExclusionPolicy.None_)
+        for action in self.splitter.findChildren(QAction):
+            if action.text():  # a field's own button has none
+                group.addAction(action)
+        return group
+
     def _make_menus(self) -> None:
         page = self.sessions
         menu = self.menuBar().addMenu(self.tr("&Session"))
@@ -138,6 +150,8 @@ class MainWindow(QMainWindow):
         menu.addAction(make_action(self, self.tr("Connect again"), self._retry))
         self.choose_action = make_action(self, self.tr("Choose a backend..."), self.choosing.open)
         menu.addAction(self.choose_action)
+        menu = self.menuBar().addMenu(self.tr("&Help"))
+        menu.addAction(make_action(self, self.tr("&Keyboard"), self._show_keys, "F1"))
 
     def _connect_parts(self) -> None:
         service, banners, choosing, sessions = (
@@ -154,10 +168,11 @@ class MainWindow(QMainWindow):
         choosing.acted.connect(banners.hide_error)
         choosing.changing.connect(self.status.show_changing)
         choosing.backend_left.connect(self._forget_backend)
+        choosing.shown.connect(self._on_choosing_shown)
         sessions.acted.connect(banners.hide_error)
         sessions.failed.connect(banners.show_failure)
         sessions.loaded.connect(banners.show_loaded)
-        sessions.connection_wanted.connect(self._on_connection_wanted)
+        sessions.connection_wanted.connect(self._retry)
         self._chat.failed.connect(self.show_failure)
 
     # --- The connection ---
@@ -177,12 +192,6 @@ class MainWindow(QMainWindow):
         if not self.choosing.is_changing:  # that was wanted
             self.banners.show_lost(error)
 
-    def _on_connection_wanted(self) -> None:
-        if not self.choosing.is_open:
-            self._retry()
-        elif not self.choosing.is_changing:
-            self.choosing.look_again()
-
     def _retry(self) -> None:
         self.banners.hide_error()
         if self.service.client.is_connected:
@@ -195,6 +204,19 @@ class MainWindow(QMainWindow):
         self.banners.hide_lost()
         self.sessions.forget()
         self._chat.leave()
+
+    # --- What is shown ---
+
+    def _on_choosing_shown(self, shown: bool) -> None:
+        """Have nothing act on the list, nor take the keyboard to it, while it is not shown."""
+        self._list_actions.setEnabled(not shown)
+        self.splitter.setEnabled(not shown)
+        at = self.splitter.focusWidget()
+        if not shown and (at is None or not at.isVisibleTo(self.splitter)):
+            self.sessions.parts.take_keyboard()  # where it was before is gone meanwhile
+
+    def _show_keys(self) -> None:
+        KeysDialog(self).open()
 
     # --- Qt's interface ---
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from opencode_sync.desktop.activity.events import Asked, is_refusal
+from opencode_sync.desktop.arrival import cannot_have_arrived
 from opencode_sync.desktop.dispatch.base import Delivery
 from opencode_sync.futures import IpcFutures
 
@@ -43,6 +44,7 @@ class Answers(QObject):
         self._service = service
         self._calls: dict[str, Delivery] = {}
         self._given: set[str] = set()
+        self._unclear: set[str] = set()
 
     def is_on_its_way(self, question_id: str) -> bool:
         """Return whether an answer was given here, of which nobody knows what came of it."""
@@ -51,6 +53,10 @@ class Answers(QObject):
     def has_got_through(self, question_id: str) -> bool:
         """Return whether an answer was given here and taken."""
         return question_id in self._given
+
+    def may_have_got_through(self, question_id: str) -> bool:
+        """Return whether an answer was given here that nobody has confirmed, or refused."""
+        return question_id in self._unclear
 
     def give(self, asked: Asked, begin: Callable[[IpcFutures], Future[None]]) -> None:
         """Answer a question; does nothing while an answer to it is on its way.
@@ -68,11 +74,14 @@ class Answers(QObject):
     def _through(self, question_id: str) -> None:
         self._calls.pop(question_id, None)
         self._given.add(question_id)
+        self._unclear.discard(question_id)
         self.over.emit(question_id)
         self.changed.emit()
 
     def _refused(self, question_id: str, error: BaseException) -> None:
         self._calls.pop(question_id, None)
+        if not cannot_have_arrived(error):
+            self._unclear.add(question_id)
         if is_refusal(error):
             self.over.emit(question_id)
         self.changed.emit()

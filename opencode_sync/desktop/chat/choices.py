@@ -18,7 +18,10 @@ __all__ = ["Choices"]
 
 
 class Choices(QWidget):
-    """A model and an agent, from lists that are read in the background."""
+    """A model and an agent, from lists that are read in the background.
+
+    Hidden while the backend is known to be one without models.
+    """
 
     changed = Signal()
     """What is known of the backend."""
@@ -42,6 +45,10 @@ class Choices(QWidget):
         self.agents = Chooser(
             "chat/agent", self.tr("Agent"), self.tr("Agent: auto"), settings, self
         )
+        # Hidden, it leaves its room empty: what is beside it stays where and as wide as it is.
+        policy = self.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.setSizePolicy(policy)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.models, 2)
@@ -64,7 +71,7 @@ class Choices(QWidget):
         choices = model_choices(models)
         self.models.set_choices(choices)
         self.refused, self.empty, self.usable = False, not choices, bool(choices)
-        self.changed.emit()
+        self._tell()
 
     def _got_agents(self, agents: Sequence[OcAgentInfo]) -> None:
         self.agents.set_choices(agent_choices(agents))
@@ -73,4 +80,8 @@ class Choices(QWidget):
         # Without lists one can still talk, but not to a backend that has no model at all.
         if isinstance(error, IpcUnsupportedOperationError):
             self.refused, self.usable = True, False
-            self.changed.emit()
+            self._tell()
+
+    def _tell(self) -> None:
+        self.changed.emit()
+        self.setHidden(self.refused)  # after others have taken the keyboard from where it was

@@ -21,7 +21,7 @@ from opencode_sync.desktop.plain import wrapped_label
 __all__ = ["GUARD_MS", "Form", "Stage"]
 
 GUARD_MS: Final = 500
-"""For which buttons that take the place of others do nothing: a click may be meant for those."""
+"""For which buttons that have just come do nothing: a click may be meant for what was there."""
 
 
 class Stage(Enum):
@@ -57,6 +57,7 @@ class Form(QFrame):
             parent: The Qt parent.
         """
         super().__init__(parent)
+        self.hide()  # or Qt takes it for shown in a parent that is hidden
         self.asked: Final = asked
         """The question."""
         self.session_id = ""
@@ -72,6 +73,7 @@ class Form(QFrame):
         row = QHBoxLayout(self.buttons)
         row.setContentsMargins(0, 0, 0, 0)
         self.over = self._make_over()
+        self._sent = ""  # what was written, when it was answered last
         self._guard = QTimer(self)
         self._guard.setSingleShot(True)
         self._guard.timeout.connect(self._end_guard)
@@ -80,8 +82,8 @@ class Form(QFrame):
         over = QWidget(self)
         column = QVBoxLayout(over)
         column.setContentsMargins(0, 0, 0, 0)
-        said = self.tr("Nobody waits for this answer any more. What you wrote was not sent.")
-        column.addWidget(wrapped_label(said, over))
+        self._why_over = wrapped_label("", over)
+        column.addWidget(self._why_over)
         self.move_button = QPushButton(self.tr("Put into the &message"), over)
         self.move_button.clicked.connect(lambda: self.moved.emit(self.text))
         self.discard_button = QPushButton(self.tr("&Discard"), over)
@@ -138,6 +140,8 @@ class Form(QFrame):
             return
         is_swapped = Stage.OVER in (stage, self.stage)
         self.stage = stage
+        if stage is Stage.SENT:
+            self._sent = self.text
         self.setEnabled(stage is not Stage.SENT)
         if is_swapped:  # other buttons in the same place
             self._keep_keyboard()
@@ -145,8 +149,26 @@ class Form(QFrame):
         self.buttons.setVisible(stage is not Stage.OVER)
         self.over.setVisible(stage is Stage.OVER)
 
+    def end(self, *, unclear: bool) -> None:
+        """Have it be over, and say what is known of the answer.
+
+        Args:
+            unclear: Whether nobody knows what became of the answer that was given last.
+        """
+        said = self.tr("Nobody waits for this answer any more. What you wrote was not sent.")
+        if unclear and self.text == self._sent:
+            said = self.tr("It is not known whether this answer arrived. It cannot be sent again.")
+        self._why_over.setText(said)
+        self.set_stage(Stage.OVER)
+
+    def bring(self) -> None:
+        """Show it, and guard it where something else was."""
+        if self.isHidden():
+            self.show()
+            self.guard()
+
     def guard(self) -> None:
-        """Have the buttons do nothing for a moment: it has just taken the place of something."""
+        """Have the buttons do nothing for a moment: they have just come to where they are."""
         self.buttons.setEnabled(False)
         self.over.setEnabled(False)
         self._guard.start(GUARD_MS)

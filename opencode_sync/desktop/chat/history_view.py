@@ -13,6 +13,7 @@ from opencode_sync.desktop.chat.budget import Budget
 from opencode_sync.desktop.chat.column import Stack
 from opencode_sync.desktop.chat.entry import Entry
 from opencode_sync.desktop.chat.message_view import MessageView
+from opencode_sync.desktop.chat.quiet_bar import QuietBar
 from opencode_sync.desktop.chat.stretch import Stretch
 from opencode_sync.desktop.chat.transcript import Transcript
 
@@ -58,7 +59,9 @@ class HistoryView(QScrollArea):
     def _build(self) -> None:
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        # Always, because each change of the width would lay out everything again.
+        # Always, because each change of the width would lay out everything again; but nobody sees
+        # it while there is nothing to scroll.
+        self.setVerticalScrollBar(QuietBar(self.viewport()))
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAccessibleName(self.tr("Conversation"))

@@ -63,6 +63,7 @@ class PaneParts(QWidget):
         self.stop_button.setToolTip(self.tr("Stop the run (Esc)"))
         self.usage = wrapped_label(parent=self)
         self.usage.setAccessibleName(self.tr("Tokens and cost"))
+        self.choices.changed.connect(self.fit)
         self.focus = Focus(self.history, self.composer, self.questions, self.choices)
         self.placeholder = wrapped_label(parent=self)
         self.placeholder.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -97,8 +98,9 @@ class PaneParts(QWidget):
         self.placeholder.setText(text or self.tr("Choose a session to see its conversation."))
 
     def fit(self) -> None:
-        """Leave a question the room that it needs."""
-        self.usage.setVisible(self.questions.isHidden() or self.height() >= _LOW)
+        """Leave a question the room that it needs, and say what was used where anything can be."""
+        has_room = self.questions.isHidden() or self.height() >= _LOW
+        self.usage.setVisible(has_room and not self.choices.refused)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """See ``QWidget``."""

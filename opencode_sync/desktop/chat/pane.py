@@ -385,6 +385,8 @@ class ChatPane(PaneParts):
         if self._closed:
             return
         self._closed = True
+        for session_id, text in self.questions.unsent_texts().items():
+            self._written.give_back(session_id, text)
         self._talks.close()  # which may return prompts
         self._written.save()
         self.choices.close_calls()

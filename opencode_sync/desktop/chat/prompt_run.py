@@ -8,17 +8,11 @@ from typing import Final
 
 from opencode_sync.cancel import CancelToken
 from opencode_sync.desktop.service import Service
-from opencode_sync.errors import (
-    IpcArgumentError,
-    IpcCancelledError,
-    IpcConnectionError,
-    IpcTimeoutError,
-)
 from opencode_sync.prompts import PromptResult
 from opencode_sync.run_events import RunEvent
 from opencode_sync.streams import PromptStream
 
-__all__ = ["PromptRun", "is_unsent"]
+__all__ = ["PromptRun"]
 
 _RUN_SECONDS: Final = 24 * 3600.0
 """How long a run may take: somebody sits there, who can stop it, or may come back to a question."""
@@ -93,10 +87,3 @@ class PromptRun:
         """Abort it, and hear of nothing any more. Does not wait."""
         self._stop.cancel()
         self._delivery.cancel()
-
-
-def is_unsent(error: BaseException) -> bool:
-    """Return whether a prompt that ended so cannot have reached the backend."""
-    if isinstance(error, IpcConnectionError | IpcTimeoutError | IpcCancelledError):
-        return not error.request_sent
-    return isinstance(error, IpcArgumentError)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Literal
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
+from opencode_sync.desktop.activity.answers import Answers
 from opencode_sync.desktop.activity.events import Asked
 from opencode_sync.desktop.chat.asked import Questions
-from opencode_sync.desktop.chat.form import GUARD_MS, Stage
+from opencode_sync.desktop.chat.form import Stage
 from opencode_sync.desktop.chat.questions import PermissionForm, QuestionForm
 from opencode_sync.run_events import PermissionAsked, QuestionAsked
 
@@ -25,7 +26,8 @@ class QuestionArea(QWidget):
 
     A form in which the user has begun waits, also while another session is shown, or its question
     is not known to be open. What was written in it stays to be seen until the user has done with
-    it. No form can be answered in the moment in which it takes the place of another.
+    it. No form can be answered in the moment in which it comes: who clicks then may mean what was
+    there before, be it another form or the history.
     """
 
     answered = Signal()
@@ -41,13 +43,12 @@ class QuestionArea(QWidget):
         """Make one without a question."""
         super().__init__(parent)
         self._questions: Questions | None = None
+        self._answers: Answers | None = None  # to whatever was shown here
         self._forms: dict[str, PermissionForm | QuestionForm] = {}  # by their questions' ids
         self.form: PermissionForm | QuestionForm | None = None
         """What the user answers by; None while nothing is asked."""
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
-        self._just_gone: Final = QTimer(self)
-        self._just_gone.setSingleShot(True)
         self.hide()
 
     @property
@@ -57,21 +58,16 @@ class QuestionArea(QWidget):
 
     def show_questions(self, questions: Questions | None) -> None:
         """Show the oldest of these as it is now, or the one that the user has begun to answer."""
-        is_same = questions is not None and self._session_id == questions.session_id
-        old, was_shown = self.form, not self.isHidden()
         self._questions = questions
+        if questions is not None:
+            self._answers = questions.answers
         self.form = form = self._wanted()
         if form is not None:
             form.set_stage(Stage.SENT if self._is_on_its_way(form) else Stage.OPEN)
-            form.show()
+            form.bring()
         for each in list(self._forms.values()):
             if each is not form:
                 self._put_away(each)
-        if is_same and form is not old:
-            if form is not None and (was_shown or self._just_gone.isActive()):
-                form.guard()
-            if old is not None:
-                self._just_gone.start(GUARD_MS)
         self._show_if_needed()
 
     def _show_if_needed(self) -> None:
@@ -98,8 +94,8 @@ class QuestionArea(QWidget):
         is_here = form.session_id == self._session_id
         is_sent = self._is_on_its_way(form)
         if is_here and form.text and not is_sent and not self._has_got_through(form):
-            form.set_stage(Stage.OVER)
-            form.show()
+            form.end(unclear=self._may_have_got_through(form))
+            form.bring()
             return
         at = self.window().focusWidget()
         if at is not None and form.isAncestorOf(at):
@@ -112,12 +108,25 @@ class QuestionArea(QWidget):
         """Drop the forms of a session that is not shown and does not exist any more.
 
         Returns:
-            What was written in them.
+            What was written in them; see ``unsent_texts``.
         """
-        gone = [each for each in self._forms.values() if each.session_id == session_id]
-        for each in gone:
+        text = self.unsent_texts().get(session_id, "")
+        for each in [each for each in self._forms.values() if each.session_id == session_id]:
             self._drop(each)
-        return "\n\n".join(each.text for each in gone if each.text)
+        return text
+
+    def unsent_texts(self) -> dict[str, str]:
+        """Return what was written and is not known to have got through, by ids of sessions.
+
+        Also what is on its way: whoever does not wait for the end of it keeps it rather twice than
+        loses it.
+        """
+        texts: dict[str, str] = {}
+        for each in self._forms.values():
+            if each.text and not self._has_got_through(each):
+                before = texts.get(each.session_id)
+                texts[each.session_id] = f"{before}\n\n{each.text}" if before else each.text
+        return texts
 
     def _drop(self, form: PermissionForm | QuestionForm) -> None:
         form.hide()
@@ -126,12 +135,13 @@ class QuestionArea(QWidget):
         form.deleteLater()
 
     def _is_on_its_way(self, form: PermissionForm | QuestionForm) -> bool:
-        return self._questions is not None and self._questions.answers.is_on_its_way(form.asked.id)
+        return self._answers is not None and self._answers.is_on_its_way(form.asked.id)
 
     def _has_got_through(self, form: PermissionForm | QuestionForm) -> bool:
-        return self._questions is not None and self._questions.answers.has_got_through(
-            form.asked.id
-        )
+        return self._answers is not None and self._answers.has_got_through(form.asked.id)
+
+    def _may_have_got_through(self, form: PermissionForm | QuestionForm) -> bool:
+        return self._answers is not None and self._answers.may_have_got_through(form.asked.id)
 
     # --- Forms ---
 
@@ -167,6 +177,8 @@ class QuestionArea(QWidget):
     def _end(self, form: PermissionForm | QuestionForm, text: str) -> None:
         """Have done with what was written for an answer to which nobody listens."""
         self.answered.emit()  # the keyboard goes where it goes after an answer
+        if self.form is not None:
+            self.form.guard()  # it may move to where this was
         self._drop(form)
         self._show_if_needed()
         if text:

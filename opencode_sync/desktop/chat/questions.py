@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -39,14 +39,20 @@ _HIGHEST: Final = 260
 _LOWEST: Final = 45
 """Of the same, in a window that is too low for more."""
 
-_QUESTION: Final = (4_000, 100)
-"""Characters and lines of a question that are shown."""
+_QUESTIONS: Final = 20
+"""Questions that are shown at once."""
+
+_CHARACTERS: Final = 4_000
+"""Of these questions that are shown, all together."""
+
+_LINES: Final = 100
+"""Likewise."""
 
 _OPTIONS: Final = 50
 """Possible answers of a question that are shown."""
 
-_QUESTIONS: Final = 20
-"""Questions that are shown at once."""
+_ALL_OPTIONS: Final = 100
+"""Likewise, of all of them together."""
 
 
 class PermissionForm(Form):
@@ -114,7 +120,13 @@ class QuestionForm(Form):
         inside = QWidget(self)
         items = QVBoxLayout(inside)
         items.setContentsMargins(0, 0, 0, 0)
-        self.items: Final = [_Item(item, inside) for item in asked.items[:_QUESTIONS]]
+        shown = asked.items[:_QUESTIONS]
+        room = _Room(
+            _share([len(item.question) for item in shown], _CHARACTERS),
+            _share([item.question.count("\n") + 1 for item in shown], _LINES),
+            min(_share([len(item.options) for item in shown], _ALL_OPTIONS), _OPTIONS),
+        )
+        self.items: Final = [_Item(item, room, inside) for item in shown]
         self._left_out = len(asked.items) - len(self.items)
         for each in self.items:
             items.addWidget(each)
@@ -193,17 +205,60 @@ class _Area(QScrollArea):
             self.updateGeometry()
 
 
+class _Said(QLabel):
+    """Words that stay as they are: laid out once for a width, not each time that Qt asks."""
+
+    def __init__(self, text: str, parent: QWidget) -> None:
+        super().__init__(text, parent)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(True)
+        self._heights: dict[int, int] = {}
+
+    def heightForWidth(self, width: int) -> int:
+        """See ``QWidget``."""
+        if width not in self._heights:
+            self._heights[width] = super().heightForWidth(width)
+        return self._heights[width]
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Another font needs other room."""
+        self._heights = {}
+        super().changeEvent(event)
+
+
+class _Room(NamedTuple):
+    """How much of each question is shown, at most."""
+
+    characters: int
+    lines: int
+    options: int
+
+
+def _share(sizes: Sequence[int], room: int) -> int:
+    """Return how large each may be shown, so that all together have no more than the room.
+
+    What small ones leave is there for the large. Of few enough sizes each has something.
+    """
+    for place, size in enumerate(sorted(sizes)):
+        share = room // (len(sizes) - place)
+        if size > share:
+            return share
+        room -= size
+    return max(sizes, default=0)
+
+
 class _Item(QGroupBox):
     """One question and its possible answers."""
 
     changed = Signal()
 
-    def __init__(self, item: QuestionItem, parent: QWidget) -> None:
+    def __init__(self, item: QuestionItem, room: _Room, parent: QWidget) -> None:
         super().__init__(caption(item.header), parent)
         column = QVBoxLayout(self)
-        column.addWidget(wrapped_label(printable_block(shortened(item.question, *_QUESTION)), self))
+        question = shortened(item.question, room.characters, room.lines)
+        column.addWidget(_Said(printable_block(question), self))
         self._several = item.multiple
-        options = item.options[:_OPTIONS]
+        options = item.options[: room.options]
         self._labels = [option.label for option in options]
         self.buttons: list[QAbstractButton] = []
         for option in options:

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
+from opencode_sync.desktop.arrival import cannot_have_arrived
 from opencode_sync.desktop.chat.entry import Entry
-from opencode_sync.desktop.chat.prompt_run import is_unsent
-from opencode_sync.errors import IpcServerError
-from opencode_sync.wire import ipc_pb2
 
 __all__ = ["SentPrompt"]
-
-_REFUSALS: Final = frozenset(
-    (
-        ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE,
-        ipc_pb2.IPC_ERROR_CODE_NOT_IMPLEMENTED,
-        ipc_pb2.IPC_ERROR_CODE_AUTH_ERROR,
-        ipc_pb2.IPC_ERROR_CODE_NO_SERVER,
-    )
-)
-"""What is said before anything was done. Other errors may come in the middle of it."""
 
 
 class SentPrompt:
@@ -53,8 +40,7 @@ class SentPrompt:
             error: How it ended.
             was_answered: Whether anything was said in it.
         """
-        refused = isinstance(error, IpcServerError) and error.code in _REFUSALS
-        return (refused and not was_answered) or is_unsent(error)
+        return cannot_have_arrived(error) and not was_answered
 
     def is_among(self, entries: Iterable[Entry]) -> bool:
         """Return whether the session's messages, read after the run, have this prompt."""

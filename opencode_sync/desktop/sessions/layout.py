@@ -95,7 +95,8 @@ class PageParts(QWidget):
             button=self.tr("Try again"),
         )
         self.stack = QStackedWidget()
-        for page in (self.loading, self.empty, self.nothing_found, self.failed, self.view):
+        self._middle = (self.loading, self.empty, self.nothing_found, self.failed, self.view)
+        for page in self._middle:
             self.stack.addWidget(page)
         self.pager = Pager()
         self.rename = QPushButton()
@@ -176,6 +177,13 @@ class PageParts(QWidget):
         self.order.setEnabled(has_sessions)
         for button in (self.rename, self.copy, self.delete):
             button.setVisible(shown is Shown.LIST)
+
+    def take_keyboard(self) -> None:
+        """Have the keyboard in the list, or in what stands in its place until it comes.
+
+        From there Qt takes it to the list, unless the user has taken it elsewhere meanwhile.
+        """
+        self._middle[self.stack.currentIndex()].setFocus()
 
     def show_counts(self, total: int, matching: int) -> None:
         """Show how many sessions there are, and how many of them a search has found."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 
 from opencode_sync.desktop.sessions.layout import PageParts
 from opencode_sync.desktop.sessions.listing import Listing, SortOrder
@@ -35,7 +35,7 @@ class ListNavigation(QObject):
 
     def go_to_list(self) -> None:
         """Have the keyboard in the list, where Qt finds it a row to act on."""
-        self._parts.view.setFocus()
+        self._parts.view.setFocus(Qt.FocusReason.TabFocusReason)
 
     def begin_anew(self) -> None:
         """Show the first page of all there is."""

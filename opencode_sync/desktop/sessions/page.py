@@ -72,11 +72,13 @@ class SessionPage(QWidget):
             parent: The Qt parent.
         """
         super().__init__(parent)
+        self.setAccessibleName(self.tr("Sessions"))
         self._service = service
         self._listing = Listing(order)
         self._listing.go_to(page)
         self._is_loaded = False
         self._has_failed = False
+        self._left_row: tuple[Sequence[str], int] = ((), -1)  # whose selection others have ended
         self._model = SessionModel(clock, self)
         self.parts = PageParts(self._model, order, self)
         column = QVBoxLayout(self)
@@ -97,7 +99,7 @@ class SessionPage(QWidget):
         self._reading.failed.connect(self._on_load_failed)
         self._live = LiveSessions(service, self)
         self._live.changed.connect(self._on_changed_elsewhere)
-        self._live.removed.connect(self._remove)
+        self._live.removed.connect(self._on_deleted_elsewhere)
         self._live.outdated.connect(self._reading.begin_or_repeat)
         self._live.activities_changed.connect(self._model.show_activities)
         self._refresh()
@@ -153,7 +155,7 @@ class SessionPage(QWidget):
         self._model.rename_wanted.connect(changes.rename)
         changes.begun.connect(self.acted)
         changes.renamed.connect(self._show_session)
-        changes.deleted.connect(lambda session_id: self._remove([session_id]))
+        changes.deleted.connect(self._on_deleted)
         changes.failed.connect(self.failed)
         creation.opened.connect(self._open_created)
         creation.kept_aside.connect(self._list_created)
@@ -258,16 +260,33 @@ class SessionPage(QWidget):
         if record is not None:
             self.changes.ask_and_delete(record)
 
-    def _remove(self, session_ids: Sequence[str]) -> None:
+    def _on_deleted(self, session_id: str) -> None:
+        """The user has deleted a session: the one in its place is selected."""
+        row = self._remove([session_id])
+        told_ids, told_row = self._left_row
+        if row < 0 and session_id in told_ids and self.parts.view.current is None:
+            row = told_row  # the backend has told everybody before it has answered
+        if row >= 0:
+            self.parts.view.select_row(row)
+        self.session_removed.emit(session_id)
+
+    def _on_deleted_elsewhere(self, session_ids: Sequence[str]) -> None:
+        """Others have deleted sessions: none is selected that the user has not chosen."""
+        row = self._remove(session_ids)
+        if row >= 0:
+            self._left_row = session_ids, row
+            self.parts.view.deselect()
+        for each in session_ids:
+            self.session_removed.emit(each)
+
+    def _remove(self, session_ids: Sequence[str]) -> int:
+        """Return the row of the selected session if it was among these, or -1."""
         view = self.parts.view
         current = view.current
         row = view.currentIndex().row() if current and current.id in session_ids else -1
         if self._listing.remove(session_ids):
             self._refresh()
-        if row >= 0:
-            view.select_row(row)
-        for each in session_ids:
-            self.session_removed.emit(each)
+        return row
 
     # --- Opening ---
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QLocale, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtCore import QLocale, QMargins, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QAction, QKeySequence, QValidator
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QHBoxLayout,
@@ -73,7 +73,7 @@ class Pager(QWidget):
         self.show_position(0, 1)
 
     def _make_number(self) -> QSpinBox:
-        number = QSpinBox()
+        number = _Number()
         number.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         number.setKeyboardTracking(False)  # "12" is not page 1 first
         number.setLocale(QLocale.c())
@@ -121,6 +121,31 @@ class Pager(QWidget):
         for action in (self.next_action, self.last_action):
             action.setEnabled(page + 1 < pages)
         self.setVisible(pages > 1)
+
+
+class _Number(QSpinBox):
+    """A field that takes any number; one beyond its range means the nearest in it.
+
+    Qt's own refuses each key that leads out of the range, so that "99" of 31 pages would be page 9.
+    """
+
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+        """See ``QSpinBox``."""
+        digits = text.strip()
+        if digits.isascii() and digits.isdigit():
+            return QValidator.State.Acceptable, text, position
+        return super().validate(text, position)
+
+    def sizeHint(self) -> QSize:
+        """Have room to see one digit more than the last page has."""
+        hint = super().sizeHint()
+        return hint.grownBy(QMargins(0, 0, self.fontMetrics().horizontalAdvance("0"), 0))
+
+    def valueFromText(self, text: str) -> int:
+        """See ``QSpinBox``."""
+        # No more digits than a C++ int has room for: there are never that many pages.
+        number = int(text.strip().lstrip("0")[:9] or 0)
+        return min(max(number, self.minimum()), self.maximum())
 
 
 def _beside(text: str, field: QWidget) -> QLabel:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from PySide6.QtCore import QModelIndex, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemDelegate, QAbstractItemView, QListView, QWidget
@@ -11,6 +13,8 @@ from opencode_sync.desktop.sessions.model import Role, SessionModel
 from opencode_sync.desktop.sessions.record import SessionRecord
 
 __all__ = ["SessionView"]
+
+_BY_KEY: Final = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
 
 
 class SessionView(QListView):
@@ -29,6 +33,7 @@ class SessionView(QListView):
         super().__init__(parent)
         self._sessions = model
         self._current = ""
+        self._is_deselected = False
         self.setModel(model)
         model.modelReset.connect(self._restore)  # after the view itself has heard of it
         self.setItemDelegate(SessionDelegate(self))
@@ -58,6 +63,7 @@ class SessionView(QListView):
     def select(self, session_id: str) -> None:
         """Select a session, now if it is on this page, or when it comes to be."""
         self._current = session_id
+        self._is_deselected = False
         self._restore()
 
     def select_row(self, row: int) -> None:
@@ -66,7 +72,16 @@ class SessionView(QListView):
         if index.isValid():
             self.setCurrentIndex(index)
 
+    def deselect(self) -> None:
+        """Have none selected until the user comes to one: by an arrow, a click, the tab key."""
+        self._current = ""
+        self._is_deselected = True
+        if not self.is_renaming:  # whose end has the rows shown anew
+            self._restore()
+
     def _restore(self) -> None:
+        if self._is_deselected:
+            self.setCurrentIndex(QModelIndex())  # or Qt makes the first row the current one
         index = self._sessions.row_of(self._current)
         # Qt makes the first row the current one when the list gets the keyboard, unselected.
         if index.isValid() and not self.selectionModel().isSelected(index):
@@ -76,6 +91,7 @@ class SessionView(QListView):
     def _on_current(self, current: QModelIndex, previous: QModelIndex) -> None:
         record = current.data(Role.RECORD)
         self._current = record.id if isinstance(record, SessionRecord) else ""
+        self._is_deselected = self._is_deselected and not current.isValid()
         self.selected.emit()
 
     def _choose(self, index: QModelIndex) -> None:
@@ -88,6 +104,8 @@ class SessionView(QListView):
     def focusInEvent(self, event: QFocusEvent) -> None:
         """See ``QWidget``: what the keys would act on is seen to be selected."""
         super().focusInEvent(event)
+        if self._is_deselected and event.reason() in _BY_KEY:
+            self.select_row(0)
         current = self.currentIndex()
         by_mouse = event.reason() == Qt.FocusReason.MouseFocusReason  # which will select itself
         if current.isValid() and not by_mouse and not self.selectionModel().isSelected(current):

@@ -10,8 +10,10 @@ from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
 from opencode_sync.desktop.chat import ChatPane
+from opencode_sync.desktop.chat import form as forms
 from opencode_sync.desktop.chat.asked import Questions
 from opencode_sync.desktop.chat.folds import ToolView
+from opencode_sync.desktop.chat.form import Form
 from opencode_sync.desktop.chat.questions import PermissionForm, QuestionForm
 from opencode_sync.gateway import BackendError
 from opencode_sync.messages import ToolCall
@@ -25,6 +27,11 @@ from tests.unit.gateway.doubles import Held
 
 ALLOW, DENY, ALLOW_ALL = 1, 2, 3
 DIRECT = Qt.FindChildOption.FindDirectChildrenOnly
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "GUARD_MS", 0)
 
 
 @pytest.fixture
@@ -441,6 +448,67 @@ def test_of_many_questions_some_are_asked_and_the_others_stay_without_an_answer(
     assert replies == [[["A"]] * 20 + [[]] * 480]
 
 
+def of_sizes(*sizes: tuple[int, int, int]) -> list[QuestionItem]:
+    """Questions of so many characters, lines and possible answers, with none of one's own."""
+    return [
+        QuestionItem(
+            "",
+            "\n" * (lines - 1) + "x" * (characters - lines + 1),
+            tuple(QuestionOption(f"L{number}", "") for number in range(options)),
+            False,
+            False,
+        )
+        for characters, lines, options in sizes
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options"),
+    [
+        ([(4_000, 1, 50)] * 20, [5] * 20),
+        ([(4_000, 100, 3_000)] * 500, [5] * 20),
+        ([(100, 1, 60), (4_000, 1, 2), (4_000, 1, 60)], [49, 2, 49]),
+        ([(4_000, 1, 60)], [50]),
+        ([(20, 1, 50)] * 2, [50, 50]),
+    ],
+)
+def test_all_questions_together_have_no_more_than_the_window_can_make_at_once(
+    ask: Any, sizes: list[tuple[int, int, int]], options: list[int]
+) -> None:
+    asked = of_sizes(*sizes)
+    form, replies = ask(*asked)
+    assert [len(item.buttons) for item in form.items] == options
+    texts = [item.findChildren(QLabel)[0].text() for item in form.items]
+    assert sum(text.count("\n") + 1 for text in texts) <= 100
+    shown = [text.split("... (")[0] for text in texts]
+    assert sum(len(text) for text in shown) <= 4_000
+    for item, each in zip(form.items, asked, strict=False):
+        said = [label.text() for label in item.findChildren(QLabel)]
+        more = len(each.options) - len(item.buttons)
+        assert (f"{more} possible answers more are not shown." in said) is (more > 0)
+        item.buttons[-1].click()
+    form.answer.click()  # each can be answered
+    left_out = len(asked) - len(form.items)
+    assert replies == [[[f"L{count - 1}"] for count in options] + [[]] * left_out]
+
+
+def test_what_short_questions_leave_is_there_for_a_long_one(ask: Any) -> None:
+    form, _ = ask(*of_sizes((10, 1, 1), (10_000, 1, 1)))
+    first, second = (item.findChildren(QLabel)[0].text() for item in form.items)
+    assert first == "x" * 10
+    assert second == "x" * 3_990 + "... (6010 characters more)"
+
+
+def test_many_long_questions_do_not_hold_the_window(qtbot: QtBot, ask: Any) -> None:
+    asked = of_sizes(*[(4_000, 1, 50)] * 20)
+
+    def ask_all(watch: Watch) -> None:
+        watch.during(lambda: ask(*asked))
+        watch.during(QApplication.processEvents)
+
+    never_held(ask_all)
+
+
 def test_a_permission_of_any_length_is_cut_and_says_so(qtbot: QtBot) -> None:
     asked = PermissionAsked(
         id="per_1",
@@ -586,8 +654,7 @@ def test_a_run_that_ends_by_a_no_says_so_once(
     qtbot: QtBot, pane: ChatPane, run: ScriptedRun, asked: Any
 ) -> None:
     run.push(asked)
-    qtbot.waitUntil(lambda: pane.questions.form is not None, timeout=PATIENCE)
-    form = pane.questions.form
+    form = wait_form(qtbot, pane, Form)
     qtbot.mouseClick(
         form.reject if isinstance(form, PermissionForm) else form.dismiss,
         Qt.MouseButton.LeftButton,

@@ -287,3 +287,27 @@ def test_in_a_narrow_window_it_can_be_read_that_the_choice_is_automatic(
         assert edit is not None
         assert edit.text() in ("Model: auto", "Agent: auto")
         assert edit.fontMetrics().horizontalAdvance(edit.text()) < edit.width()
+
+
+def test_a_backend_without_models_offers_none_and_counts_nothing(
+    qtbot: QtBot, pane: ChatPane, show: Open, backend: ChatBackend
+) -> None:
+    show()
+    qtbot.waitUntil(lambda: pane.models.count() == 3, timeout=PATIENCE)
+    QApplication.processEvents()
+    offered = (pane.models, pane.agents, pane.usage)
+    assert all(each.isVisible() for each in offered)
+    place = pane.send_button.geometry()
+    backend.refuses = True
+    pane.reload()
+    qtbot.waitUntil(lambda: not pane.models.isVisible(), timeout=PATIENCE)
+    assert not any(each.isVisible() for each in offered)
+    pane.resize(pane.width() + 1, pane.height())  # which has the figures' place looked at again
+    pane.resize(pane.width() - 1, pane.height())
+    assert not pane.usage.isVisible()
+    QApplication.processEvents()
+    assert pane.send_button.width() == place.width()
+    assert pane.send_button.x() == place.x()
+    backend.refuses = False
+    pane.notice.retry.click()
+    qtbot.waitUntil(lambda: all(each.isVisible() for each in offered), timeout=PATIENCE)

@@ -113,9 +113,12 @@ def test_the_end_of_our_own_run_is_not_read_again(
         return sum(call[0] == "list_messages" for call in backend.calls)
 
     before = reads()
+    told: list[bool] = []
+    shown._service.activity.worked.connect(lambda session_id, busy: told.append(busy))
     write(shown, "Hi")
     tell(backend, status(busy=True))
     tell(backend, status(busy=False))
+    qtbot.waitUntil(lambda: told == [True, False], timeout=PATIENCE)
     run = backend.run()
     run.push(b.delta("Word"))
     run.end(b.ran("Word"))

@@ -145,6 +145,42 @@ def test_a_message_can_be_copied(
     assert QApplication.clipboard().text() == "**loud**"
 
 
+# --- The scroll bar ---
+
+
+def bar_colours(pane: ChatPane) -> set[str]:
+    """What is seen where the bar is."""
+    picture = pane.history.verticalScrollBar().grab().toImage()
+    return {
+        picture.pixelColor(x, y).name()
+        for x in range(picture.width())
+        for y in range(picture.height())
+    }
+
+
+def test_no_bar_is_seen_where_nothing_scrolls_and_the_width_stays(
+    qtbot: QtBot, pane: ChatPane, show: Open, backend: ChatBackend
+) -> None:
+    for scheme in ("#ffffff", "#101418"):
+        palette = QPalette()
+        palette.setColor(QPalette.ColorRole.Base, scheme)
+        pane.setPalette(palette)
+        backend.messages = []
+        show(session(f"ses_{scheme}"))
+        width = pane.history.viewport().width()
+        assert bar_colours(pane) == {scheme}
+        backend.messages = conversation(1)
+        pane.reload()
+        settled(qtbot, pane)
+        assert bar_colours(pane) == {scheme}
+        backend.messages = conversation(30)
+        pane.reload()
+        bar = pane.history.verticalScrollBar()
+        qtbot.waitUntil(lambda bar=bar: bar.maximum() > 0, timeout=PATIENCE)
+        assert len(bar_colours(pane)) > 1
+        assert pane.history.viewport().width() == width
+
+
 # --- Folded parts ---
 
 

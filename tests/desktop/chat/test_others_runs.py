@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from opencode_sync.desktop.chat import ChatPane, elsewhere
+from opencode_sync.desktop.chat import form as forms
 from opencode_sync.desktop.chat.folds import ToolView
 from opencode_sync.desktop.chat.questions import PermissionForm, QuestionForm
 from opencode_sync.gateway import BackendError
@@ -35,6 +36,7 @@ WAITS = "Another program's run waits for an answer"
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elsewhere, "_PAUSE_MS", 0)
+    monkeypatch.setattr(forms, "GUARD_MS", 0)
 
 
 def wait_no_form(qtbot: QtBot, pane: ChatPane) -> None:

@@ -7,16 +7,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QSettings, Qt
+from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from opencode_sync.desktop.activity import feed
 from opencode_sync.desktop.chat import ChatPane, elsewhere
+from opencode_sync.desktop.chat import form as forms
 from opencode_sync.desktop.chat.asked import Questions
+from opencode_sync.desktop.chat.drafts import Drafts
 from opencode_sync.desktop.chat.form import Form, Stage
 from opencode_sync.desktop.chat.questions import PermissionForm, QuestionForm
-from opencode_sync.errors import IpcConnectionError
+from opencode_sync.errors import (
+    IpcArgumentError,
+    IpcCancelledError,
+    IpcConnectionError,
+    IpcServerError,
+    IpcTimeoutError,
+)
 from opencode_sync.gateway import BackendError, Gateway
 from opencode_sync.run_events import PermissionAsked
 from opencode_sync.types import IpcEvent
@@ -29,11 +37,25 @@ from tests.support.leaks import eventually
 from tests.unit.gateway.doubles import Held, Stream
 
 ALLOW = 1
+KEYS = {"\n": Qt.Key.Key_Return, "\t": Qt.Key.Key_Tab}
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elsewhere, "_PAUSE_MS", 0)
+    monkeypatch.setattr(forms, "GUARD_MS", 0)
+
+
+@pytest.fixture
+def guarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forms that have come stay guarded until ``lift``."""
+    monkeypatch.setattr(forms, "GUARD_MS", PATIENCE)
+
+
+def lift(qtbot: QtBot, form: Form) -> None:
+    """End the guard of a form."""
+    form._guard.start(0)
+    qtbot.waitUntil(lambda: form.takes_answer, timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -58,10 +80,14 @@ def keys(qtbot: QtBot, pane: ChatPane, text: str) -> None:
     for each in text:
         at = pane.window().focusWidget()
         assert at is not None
-        if each == "\n":
-            qtbot.keyClick(at, Qt.Key.Key_Return)
+        if each in KEYS:
+            qtbot.keyClick(at, KEYS[each])
         else:
             qtbot.keyClicks(at, each)
+
+
+def refusal(code: int) -> IpcServerError:
+    return IpcServerError("of the test", request_id=1, code=code, operation="reply_permission")
 
 
 def wait_other(qtbot: QtBot, pane: ChatPane, form: Form) -> None:
@@ -102,8 +128,6 @@ def test_what_was_typed_is_discarded_by_a_button_that_was_not_there_before(
     tell(backend, status(busy=False))
     wait_other(qtbot, shown, form)
     assert shown.focusWidget() is form.items[0].other  # and not with what comes next
-    form.discard_button.click()  # meant for another one in its place
-    assert form.isVisible()
     qtbot.waitUntil(form.discard_button.isEnabled, timeout=PATIENCE)
     form.discard_button.click()
     assert not shown.questions.isVisible()
@@ -173,8 +197,7 @@ def test_what_has_begun_waits_for_who_comes_back(
     shown.show_session(session("ses_2"))
     assert not shown.questions.isVisible()
     shown.show_session(session())
-    assert shown.questions.form is form
-    assert form.takes_answer
+    assert wait_form(qtbot, shown, PermissionForm) is form
     shown.show_session(session("ses_2"))
     tell(backend, replied("per_1"))
     qtbot.waitUntil(lambda: not shown._service.activity.waiting, timeout=PATIENCE)
@@ -211,7 +234,6 @@ def test_a_choice_that_was_made_waits_until_its_question_is_told_again(
     tell(backend, question("que_0"))
     tell(backend, question("que_1"))
     qtbot.waitUntil(lambda: shown.questions.form is form, timeout=PATIENCE)
-    assert not form.takes_answer  # it has come back under the pointer
     assert form.items[0].answers == ["blue"]
 
 
@@ -238,47 +260,184 @@ def test_a_loss_of_events_leaves_what_is_being_answered_alone(
 # --- What is clicked ---
 
 
+def come(qtbot: QtBot, pane: ChatPane, *, but: Form | None = None) -> PermissionForm:
+    """Wait for a permission's form, which need not take an answer yet."""
+    qtbot.waitUntil(lambda: pane.questions.form not in (None, but), timeout=PATIENCE)
+    QApplication.processEvents()
+    form = pane.questions.form
+    assert isinstance(form, PermissionForm)
+    return form
+
+
+def refuses_all(qtbot: QtBot, form: PermissionForm) -> None:
+    for each in (form.once, form.always, form.reject):
+        qtbot.mouseClick(each, Qt.MouseButton.LeftButton)
+        qtbot.keyClick(each, Qt.Key.Key_Space)
+    form.why.setText("for what was there")
+    qtbot.keyClick(form.why, Qt.Key.Key_Return)
+    assert form.stage is Stage.OPEN
+    form.why.clear()
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_click_that_is_meant_for_the_history_does_not_answer_what_comes_there(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    tell(backend, permission("per_1"))
+    form = come(qtbot, shown)
+    refuses_all(qtbot, form)
+    assert backend.replies == []
+    lift(qtbot, form)
+    qtbot.mouseClick(form.once, Qt.MouseButton.LeftButton)
+    wait_other(qtbot, shown, form)
+    assert [each.permission_id for each in backend.replies] == ["per_1"]
+
+
+@pytest.mark.usefixtures("guarded")
 def test_a_click_that_is_meant_for_one_question_does_not_answer_the_next(
     qtbot: QtBot, shown: ChatPane, backend: ChatBackend
 ) -> None:
-    form = ask(qtbot, shown, backend, permission("per_1"), permission("per_2"))
+    tell(backend, permission("per_1"))
+    tell(backend, permission("per_2"))
+    form = come(qtbot, shown)
+    lift(qtbot, form)
     at = form.always.mapTo(shown, form.always.rect().center())
     tell(backend, replied("per_1"))
-    wait_other(qtbot, shown, form)
-    QApplication.processEvents()
-    following = shown.questions.form
-    assert isinstance(following, PermissionForm)
+    following = come(qtbot, shown, but=form)
     qtbot.mouseClick(shown.childAt(at), Qt.MouseButton.LeftButton)
-    following.why.setText("for the first")
-    qtbot.keyClick(following.why, Qt.Key.Key_Return)
-    assert following.stage is Stage.OPEN
+    refuses_all(qtbot, following)
     assert backend.replies == []
-    wait_form(qtbot, shown, PermissionForm)
-    qtbot.mouseClick(following.once, Qt.MouseButton.LeftButton)
-    wait_other(qtbot, shown, following)
-    assert [each.permission_id for each in backend.replies] == ["per_2"]
 
 
-def test_the_first_question_can_be_answered_at_once(
+@pytest.mark.usefixtures("guarded")
+def test_what_waits_in_a_session_is_guarded_when_that_is_shown_and_not_when_it_is_shown_already(
     qtbot: QtBot, shown: ChatPane, backend: ChatBackend
 ) -> None:
-    with qtbot.waitSignal(shown._talks.questions_changed, timeout=PATIENCE):
-        tell(backend, permission("per_1"))
-    assert shown.questions.form is not None
-    assert shown.questions.form.takes_answer
+    tell(backend, permission("per_1"))
+    form = come(qtbot, shown)
+    form.why.setText("not so")
+    lift(qtbot, form)
+    shown.show_session(session(title="Another title"))
+    tell(backend, permission("per_2"))
+    talk = shown._talks.shown
+    assert talk is not None
+    qtbot.waitUntil(lambda: len(talk.questions.items) == 2, timeout=PATIENCE)
+    assert form.takes_answer
+    shown.show_session(session("ses_2"))
+    shown.show_session(session())  # as it also comes by itself, after a new one that has failed
+    assert shown.questions.form is form
+    assert not form.takes_answer
 
 
-def test_a_question_that_comes_a_moment_after_another_went_cannot(
+@pytest.mark.usefixtures("guarded")
+def test_what_nobody_waits_for_is_not_discarded_by_a_click_for_what_was_there(
     qtbot: QtBot, shown: ChatPane, backend: ChatBackend
 ) -> None:
-    form = ask(qtbot, shown, backend, permission("per_1"))
+    tell(backend, permission("per_1"))
+    form = come(qtbot, shown)
+    form.why.setText("not so")
+    lift(qtbot, form)
     tell(backend, replied("per_1"))
     wait_other(qtbot, shown, form)
-    shown.questions._just_gone.start(PATIENCE)
+    form.discard_button.click()
+    assert form.isVisible()
+    lift_over(qtbot, form)
+    shown.show_session(session("ses_2"))
+    shown.show_session(session())
+    form.discard_button.click()
+    assert form.isVisible()
+    assert form.text == "not so"
+
+
+@pytest.mark.usefixtures("guarded")
+def test_what_moves_to_the_place_of_what_was_done_with_is_not_answered_by_the_same_click(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    tell(backend, permission("per_1"))
     tell(backend, permission("per_2"))
+    form = come(qtbot, shown)
+    form.why.setText("not so")
+    lift(qtbot, form)
+    tell(backend, replied("per_1"))
+    following = come(qtbot, shown, but=form)
+    lift(qtbot, following)
+    lift_over(qtbot, form)
+    form.move_button.click()
+    refuses_all(qtbot, following)
+    assert backend.replies == []
+
+
+def lift_over(qtbot: QtBot, form: Form) -> None:
+    form._guard.start(0)
+    qtbot.waitUntil(form.discard_button.isEnabled, timeout=PATIENCE)
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_guarded_form_takes_the_keyboard_where_it_does_no_harm(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    write(shown, "Hi")
+    shown.composer.setFocus()
+    backend.run().push(b.permission_asked("per_1"))
+    form = come(qtbot, shown)
+    assert shown.focusWidget() is form.about
+    keys(qtbot, shown, " \n")
+    lift(qtbot, form)
+    assert shown.focusWidget() is form.about
+    keys(qtbot, shown, "\t ")
+    wait_other(qtbot, shown, form)
+    assert [each.permission_id for each in backend.replies] == ["per_1"]
+
+
+# --- The window is closed ---
+
+
+def test_what_was_written_for_an_answer_is_in_its_sessions_draft(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend, settings: QSettings
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    form.why.setText("rather not")
+    tell(backend, replied("per_1"))
+    wait_other(qtbot, shown, form)
+    assert form.stage is Stage.OVER
+    ask(qtbot, shown, backend, question("que_1")).items[0].other.setText("blue")
+    shown.composer.setPlainText("a draft")
+    shown.show_session(session("ses_2"))
+    tell(backend, permission("per_2", "ses_2"))
     qtbot.waitUntil(lambda: shown.questions.form is not None, timeout=PATIENCE)
-    assert shown.questions.form is not None
-    assert not shown.questions.form.takes_answer
+    shown.questions.form.fields[0].setText("nor so")
+    shown.shutdown()
+    drafts = Drafts(settings)
+    assert drafts.take("ses_1") == "rather not\n\nblue\n\na draft"
+    assert drafts.take("ses_2") == "nor so"
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_what_has_got_through_is_not_kept_and_what_is_on_its_way_is(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend, settings: QSettings, shows: bool
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    form.why.setText("has got through")
+    held = backend.script["reply_permission"] = Held(None)
+    form.reject.click()
+    held.wait_entered()
+    shown.show_session(None)
+    with qtbot.waitSignal(shown._service.activity.answers.over, timeout=PATIENCE):
+        held.released.set()
+    shown.show_session(session("ses_2"))
+    tell(backend, permission("per_2", "ses_2"))
+    form = come(qtbot, shown)
+    qtbot.waitUntil(lambda: form.takes_answer, timeout=PATIENCE)
+    form.why.setText("on its way")
+    held = backend.script["reply_permission"] = Held(None)
+    form.reject.click()
+    held.wait_entered()
+    if not shows:
+        shown.show_session(None)
+    shown.shutdown()
+    held.released.set()
+    drafts = Drafts(settings)
+    assert (drafts.take("ses_1"), drafts.take("ses_2")) == ("", "on its way")
 
 
 # --- Answers on their way ---
@@ -359,6 +518,80 @@ def test_an_answer_that_was_refused_for_now_is_asked_for_again(
     assert "try again" in str(failed.args[0])
     assert shown.questions.form is form
     assert form.takes_answer
+
+
+def why_over(form: Form) -> str:
+    """What a form says of the answer for which nobody waits."""
+    assert form.stage is Stage.OVER
+    return " ".join(each.text() for each in form.over.findChildren(QLabel) if each.isVisible())
+
+
+NOT_SENT = "Nobody waits for this answer any more. What you wrote was not sent."
+UNCLEAR = "It is not known whether this answer arrived. It cannot be sent again."
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (IpcConnectionError("lost", request_sent=True), UNCLEAR),
+        (IpcConnectionError("lost", request_sent=False), NOT_SENT),
+        (IpcTimeoutError("late", timeout=1.0, operation="reply", request_sent=True), UNCLEAR),
+        (IpcCancelledError("ended", operation="reply", request_sent=False), NOT_SENT),
+        (refusal(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR), UNCLEAR),
+        (refusal(ipc_pb2.IPC_ERROR_CODE_NO_SERVER), NOT_SENT),
+        (refusal(ipc_pb2.IPC_ERROR_CODE_INVALID_MESSAGE), NOT_SENT),
+        (IpcArgumentError("too long", field="message"), NOT_SENT),
+        (ValueError("of the test"), UNCLEAR),
+    ],
+)
+def test_what_is_said_of_an_answer_is_no_more_than_is_known_of_it(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend, held: Held, error: Exception, said: str
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    form.why.setText("rather not")
+    form.reject.click()
+    held.wait_entered()
+    answers = shown._service.activity.answers
+    answers._calls["per_1"].cancel()
+    answers._refused("per_1", error)
+    tell(backend, status(busy=False))
+    wait_other(qtbot, shown, form)
+    assert why_over(form) == said
+    assert form.text == "rather not"
+
+
+def test_an_answer_is_not_said_to_be_unsent_that_the_backend_has(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend, gateway: Gateway, held: Held
+) -> None:
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    form.why.setText("rather not")
+    form.reject.click()
+    held.wait_entered()
+    stopping = threading.Thread(target=gateway.stop, args=(0.1,), name="stop-of-a-test")
+    with qtbot.waitSignal(shown.failed, timeout=PATIENCE):
+        stopping.start()
+    held.released.set()
+    stopping.join(PATIENCE / 1000)
+    qtbot.waitUntil(lambda: form.stage is Stage.OVER, timeout=PATIENCE)
+    assert why_over(form) == UNCLEAR
+
+
+def test_what_was_written_after_an_answer_whose_end_is_unclear_was_not_sent(
+    qtbot: QtBot, shown: ChatPane, backend: ChatBackend
+) -> None:
+    def fail(request: Any) -> None:
+        raise BackendError(ipc_pb2.IPC_ERROR_CODE_SERVER_ERROR, "it may have been done")
+
+    backend.script["reply_permission"] = fail
+    form = ask(qtbot, shown, backend, permission("per_1"))
+    form.why.setText("rather not")
+    with qtbot.waitSignal(shown.failed, timeout=PATIENCE):
+        form.reject.click()
+    assert form.stage is Stage.OPEN
+    form.why.setText("something else")
+    tell(backend, replied("per_1"))
+    wait_other(qtbot, shown, form)
+    assert why_over(form) == NOT_SENT
 
 
 # --- Our own run beside another program's ---

@@ -8,9 +8,9 @@ import pytest
 from PySide6.QtCore import QSettings, Qt
 from pytestqt.qtbot import QtBot
 
+from opencode_sync.desktop.arrival import cannot_have_arrived
 from opencode_sync.desktop.chat import ChatPane
 from opencode_sync.desktop.chat.drafts import Drafts
-from opencode_sync.desktop.chat.prompt_run import is_unsent
 from opencode_sync.errors import (
     IpcArgumentError,
     IpcCancelledError,
@@ -107,7 +107,7 @@ def test_what_was_written_since_in_a_session_out_of_sight_stands_after_it_as_wel
     ],
 )
 def test_what_cannot_have_arrived_is_known_by_its_error(error: Exception, unsent: bool) -> None:
-    assert is_unsent(error) is unsent
+    assert cannot_have_arrived(error) is unsent
 
 
 # --- Nobody knows: the session's messages tell ---

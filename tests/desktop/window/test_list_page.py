@@ -244,10 +244,11 @@ def test_the_model_is_a_flat_list_whose_titles_alone_can_be_edited(
 
 
 def test_a_card_under_the_mouse_has_another_border(
-    qtbot: QtBot, scripted: IpcConfig, loaded: OpenWindow
+    qtbot: QtBot, scripted: IpcConfig, backend: Backend, loaded: OpenWindow
 ) -> None:
+    backend.script["list_sessions"] = lambda: [session(1), session(2, updated=60)]
     view = loaded(scripted).sessions.parts.view
-    row = view.visualRect(view.model().index(0, 0))
+    row = view.visualRect(view.model().index(1, 0))  # the first one is selected
     before = view.viewport().grab(row).toImage()
     event = QHoverEvent(QEvent.Type.HoverMove, row.center(), row.center(), QPoint(0, 0))
     QApplication.sendEvent(view.viewport(), event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from opencode_sync import IpcConfig
@@ -35,11 +36,43 @@ def test_a_page_is_gone_to_by_its_number(qtbot: QtBot, window: MainWindow) -> No
     assert page.parts.view.current.title == "Session 110"
 
 
-def test_a_page_that_is_not_there_cannot_be_typed(qtbot: QtBot, window: MainWindow) -> None:
-    number = window.sessions.parts.pager.number
+@pytest.mark.parametrize(
+    ("typed", "page"),
+    [("26", 24), ("99", 24), ("12345678901234567890", 24), ("0", 0), ("000", 0), ("007", 6)],
+)
+@pytest.mark.parametrize("before", [0, 11, 24])
+def test_a_number_beyond_the_pages_leads_to_the_nearest(
+    qtbot: QtBot, window: MainWindow, before: int, typed: str, page: int
+) -> None:
+    pager = window.sessions.parts.pager
+    pager.page_wanted.emit(before)
     qtbot.keyClick(window, Qt.Key.Key_G, _CTRL)
-    qtbot.keyClicks(number, "26x")
-    assert number.text() == "2"
+    qtbot.keyClicks(pager.number, typed)
+    assert pager.number.text() == typed  # no key did nothing
+    qtbot.keyClick(pager.number, Qt.Key.Key_Return)
+    assert (window.sessions.page, pager.number.text()) == (page, str(page + 1))
+    assert window.sessions.parts.view.hasFocus()
+
+
+def test_in_a_field_for_one_digit_there_is_room_to_see_two(
+    qtbot: QtBot, window: MainWindow
+) -> None:
+    number = window.sessions.parts.pager.number
+    window.sessions.parts.search.setText("Session 24")
+    assert number.maximum() == 2
+    QApplication.processEvents()
+    metrics = number.fontMetrics()
+    assert number.lineEdit().width() >= metrics.horizontalAdvance("99")
+
+
+@pytest.mark.parametrize("typed", ["", "x", "1 2"])
+def test_what_is_no_number_leads_nowhere(qtbot: QtBot, window: MainWindow, typed: str) -> None:
+    pager = window.sessions.parts.pager
+    pager.page_wanted.emit(4)
+    qtbot.keyClick(window, Qt.Key.Key_G, _CTRL)
+    pager.number.lineEdit().setText(typed)
+    qtbot.keyClick(pager.number, Qt.Key.Key_Return)
+    assert (window.sessions.page, pager.number.text()) == (4, "5")
 
 
 def test_what_is_being_typed_outlives_a_change_of_the_list(

@@ -18,7 +18,7 @@ from opencode_sync.desktop.chat.questions import PermissionForm, QuestionForm
 from opencode_sync.desktop.service import Service
 from opencode_sync.gateway import Gateway, OpenCodeBackend
 from opencode_sync.types import OcSessionInfo
-from tests.desktop.chat.panes import PATIENCE, end, settled, texts, write
+from tests.desktop.chat.panes import PATIENCE, end, settled, texts, wait_form, write
 from tests.e2e.client.asking import BASH, OUTSIDE, QUESTION, Asked
 from tests.e2e.desktop.conftest import OpenPane
 from tests.e2e.opencode_server import RealServer
@@ -138,9 +138,7 @@ def test_a_permission_is_given_or_not_by_a_button(
     qtbot: QtBot, shown: ChatPane, asked: Asked, button: str, result: str
 ) -> None:
     write(shown, OUTSIDE)
-    qtbot.waitUntil(lambda: isinstance(shown.questions.form, PermissionForm), timeout=PATIENCE)
-    form = shown.questions.form
-    assert isinstance(form, PermissionForm)
+    form = wait_form(qtbot, shown, PermissionForm)
     assert "/etc" in form.findChildren(QPlainTextEdit)[0].toPlainText()
     assert len(asked.pending("permission")) == 1
     qtbot.waitUntil(lambda: tool_waits(shown), timeout=PATIENCE)
@@ -159,9 +157,7 @@ def test_the_models_question_is_answered_by_a_choice(
     qtbot: QtBot, shown: ChatPane, asked: Asked
 ) -> None:
     write(shown, QUESTION)
-    qtbot.waitUntil(lambda: isinstance(shown.questions.form, QuestionForm), timeout=PATIENCE)
-    form = shown.questions.form
-    assert isinstance(form, QuestionForm)
+    form = wait_form(qtbot, shown, QuestionForm)
     qtbot.waitUntil(lambda: tool_waits(shown), timeout=PATIENCE)
     form.items[0].buttons[1].click()
     form.answer.click()
@@ -180,9 +176,7 @@ def test_questions_that_are_not_shown_are_for_the_model_without_an_answer(
         for number in range(22)
     ]
     write(shown, f"[[tool:question {json.dumps({'questions': questions})}]]")
-    qtbot.waitUntil(lambda: isinstance(shown.questions.form, QuestionForm), timeout=PATIENCE)
-    form = shown.questions.form
-    assert isinstance(form, QuestionForm)
+    form = wait_form(qtbot, shown, QuestionForm)
     assert len(form.items) == 20
     for item in form.items:
         item.buttons[1].click()

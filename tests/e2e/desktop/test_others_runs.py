@@ -12,7 +12,7 @@ from opencode_sync import IpcClient, IpcConfig, IpcPromptError, PermissionAsked,
 from opencode_sync.desktop.chat.questions import PermissionForm
 from opencode_sync.gateway import Gateway, OpenCodeBackend
 from opencode_sync.types import OcSessionInfo
-from tests.desktop.chat.panes import PATIENCE, settled, texts
+from tests.desktop.chat.panes import PATIENCE, settled, texts, wait_form
 from tests.e2e.client.asking import OUTSIDE, QUESTION, Asked
 from tests.e2e.desktop.conftest import OpenPane
 from tests.e2e.opencode_server import RealServer
@@ -45,9 +45,7 @@ def test_its_question_is_answered_by_a_window_that_was_opened_later(
         asked = next(each for each in run if isinstance(each, PermissionAsked))
         pane = open_pane()
         pane.show_session(chosen)
-        qtbot.waitUntil(lambda: isinstance(pane.questions.form, PermissionForm), timeout=PATIENCE)
-        form = pane.questions.form
-        assert isinstance(form, PermissionForm)
+        form = wait_form(qtbot, pane, PermissionForm)
         assert "/etc" in form.about.toPlainText()
         assert pane.run_bar.text == "Another program's run waits for an answer"
         assert asked.id in [each.id for each in pane._service.activity.questions_of(chosen.id)]

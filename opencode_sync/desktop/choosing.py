@@ -99,6 +99,7 @@ class BackendChoosing(QObject):
         """
         self.page.show_reason(reason)
         self.page.offer_back(self._was_connected)
+        self.page.setEnabled(True)
         self._pages.setCurrentWidget(self.page)
         self.shown.emit(True)
         self.page.focus_first()
@@ -111,6 +112,7 @@ class BackendChoosing(QObject):
         if self.is_open:
             self.shown.emit(False)
             self._pages.setCurrentIndex(self._everyday)
+            self.page.setEnabled(False)  # no key acts where nobody sees it
 
     def start_gateway(self, kind: GatewayKind) -> None:
         """Start a gateway that ends with the window, and go there."""

@@ -211,9 +211,9 @@ class MainWindow(QMainWindow):
         """Have nothing act on the list, nor take the keyboard to it, while it is not shown."""
         self._list_actions.setEnabled(not shown)
         self.splitter.setEnabled(not shown)
-        at = self.splitter.focusWidget()
-        if not shown and (at is None or not at.isVisibleTo(self.splitter)):
-            self.sessions.parts.take_keyboard()  # where it was before is gone meanwhile
+        at = self.splitter.focusWidget()  # where Qt would bring it back to
+        if not shown and not (at and at.isVisibleTo(self.splitter) and at.isEnabled()):
+            self.sessions.parts.take_keyboard()
 
     def _show_keys(self) -> None:
         KeysDialog(self).open()

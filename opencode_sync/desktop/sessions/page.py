@@ -78,7 +78,8 @@ class SessionPage(QWidget):
         self._listing.go_to(page)
         self._is_loaded = False
         self._has_failed = False
-        self._left_row: tuple[Sequence[str], int] = ((), -1)  # whose selection others have ended
+        # Whose selection others have ended, and where that was.
+        self._left_row: tuple[Sequence[str], int, int] = ((), -1, -1)
         self._model = SessionModel(clock, self)
         self.parts = PageParts(self._model, order, self)
         column = QVBoxLayout(self)
@@ -263,8 +264,9 @@ class SessionPage(QWidget):
     def _on_deleted(self, session_id: str) -> None:
         """The user has deleted a session: the one in its place is selected."""
         row = self._remove([session_id])
-        told_ids, told_row = self._left_row
-        if row < 0 and session_id in told_ids and self.parts.view.current is None:
+        told_ids, told_page, told_row = self._left_row
+        is_here = session_id in told_ids and told_page == self.page
+        if row < 0 and is_here and self.parts.view.current is None:
             row = told_row  # the backend has told everybody before it has answered
         if row >= 0:
             self.parts.view.select_row(row)
@@ -274,7 +276,7 @@ class SessionPage(QWidget):
         """Others have deleted sessions: none is selected that the user has not chosen."""
         row = self._remove(session_ids)
         if row >= 0:
-            self._left_row = session_ids, row
+            self._left_row = session_ids, self.page, row
             self.parts.view.deselect()
         for each in session_ids:
             self.session_removed.emit(each)

@@ -258,17 +258,20 @@ def test_who_searches_is_left_there_when_the_list_is_read_again(
     assert search.hasFocus()
 
 
-def test_another_backends_list_has_the_keyboard_that_was_in_the_one_before(
-    qtbot: QtBot, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["view", "search", "order", "new"])
+def test_another_backends_list_has_the_keyboard_that_was_with_the_one_before(
+    qtbot: QtBot, window: MainWindow, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     other = Backend()
     list_of(other, 2)
     monkeypatch.setattr(lifecycle, "make_gateway", lambda kind, directory: Gateway(other))
+    getattr(window.sessions.parts, name).setFocus()
     window.choose_action.trigger()
     with qtbot.waitSignal(window.sessions.loaded, timeout=PATIENCE):
         window.choosing.start_gateway(GatewayKind.OPENCODE)
     assert titles(window) == ["Session 1", "Session 2"]
-    assert window.sessions.parts.view.hasFocus()
+    assert (window.sessions.parts.new if name == "new" else window.sessions.parts.view).hasFocus()
+    assert not window.first_run.isEnabled()  # what is not seen takes no key
 
 
 # --- After others have deleted ---
@@ -367,6 +370,14 @@ def test_after_ones_own_deletion_the_neighbour_is_selected_whoever_tells_of_it_f
         held.go_on.set()
     qtbot.waitUntil(lambda: view.current is not None, timeout=PATIENCE)
     assert view.current.title == "Session 4"
+
+
+def test_the_neighbour_is_selected_on_its_own_page_only(qtbot: QtBot, left: MainWindow) -> None:
+    pager, view = left.sessions.parts.pager, left.sessions.parts.view
+    pager.next.click()
+    assert left.sessions.page == 1
+    left.sessions.changes.deleted.emit(session(3).id)
+    assert view.current is None
 
 
 def test_what_the_user_has_chosen_since_stays_selected(
